@@ -1,0 +1,62 @@
+"""A kind of node: its devices, power and where the facts come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmsim.config import parse
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A kind of node, one YAML in `conf/hardware`. Rates are dense peaks; powers are for one device.
+
+    Attributes:
+        name: the name in `conf/hardware` and in every table.
+        title: the name people use.
+        device: the accelerator (or CPU socket) as its vendor calls it.
+        kind: gpu, cpu or soc.
+        devices_per_node: devices in one node.
+        memory_gb: memory of one device, decimal GB; None where it is the host's own.
+        peak_tflops: dense peak in `peak_dtype`, TFLOP/s.
+        bandwidth_gb_s: memory bandwidth, decimal GB/s.
+        tdp_w: board (GPU), package (CPU) or whole-SoC power limit, W.
+        idle_power_w: power of one idle device, W; None where no source states one.
+        idle_power_source: where that figure is from.
+        idle_power_model_loaded: True when a model was loaded while idle power was read.
+        energy_scope: what the measured joules of this system cover.
+        host: the host, in words.
+        trials_system: the `system` of this hardware's rows in the trials; None: no trials are shipped.
+        usd_per_hour, price_source: price of one device hour, on demand.
+        spec_source, spec_status: where the datasheet facts are from, and whether they were seen.
+        no_curves_hint: what would give this hardware curves, shown when it has none.
+    """
+
+    name: str
+    title: str
+    device: str
+    kind: str
+    devices_per_node: int
+    peak_tflops: float
+    peak_dtype: str
+    bandwidth_gb_s: float
+    tdp_w: float
+    energy_scope: str
+    memory_gb: float | None = None
+    idle_power_w: float | None = None
+    idle_power_source: str | None = None
+    idle_power_model_loaded: bool = False
+    host: str = ""
+    trials_system: str | None = None
+    usd_per_hour: float | None = None
+    price_source: str | None = None
+    spec_source: str = ""
+    spec_status: str = "unverified"
+    no_curves_hint: str = ""
+
+    @classmethod
+    def from_config(cls, name: str, node: Mapping[str, Any]) -> Hardware:
+        """The hardware described by a configuration node; raises InputError on unknown keys or types."""
+        return parse(cls, {**node, "name": name}, f"hardware.{name}")
