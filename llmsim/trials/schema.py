@@ -35,9 +35,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("model", "text", "the language model", required=True),
     Column("n_devices", "int", "devices the instance used, at least 1", required=True),
     Column("precision", "text", "number format of the weights, such as bf16", required=True),
-    Column(
-        "power_cap", "text", "'none' (the stock limit), watts, or 'unstated'", default="none"
-    ),
+    Column("power_cap", "text", "'none' (the stock limit), watts, or 'unstated'", default="none"),
     Column("kv_cache", "bool", "true where keys and values of earlier tokens were kept", required=True),
     Column("batch", "int", "queries served together, at least 1", required=True),
     Column("tau_in", "int", "prompt tokens of each query, at least 1", required=True),
