@@ -125,8 +125,9 @@ def _min_cost_flow(cost: FloatArray, count: IntArray, eligible: BoolArray, bound
     row, column = np.nonzero(eligible)
     # Shifting a row changes no choice, and gives the integers the range that the differences need.
     shifted = cost - np.where(eligible, cost, np.inf).min(axis=1)[:, None]
-    largest = max(float(shifted[eligible].max(initial=0.0)), np.finfo(float).tiny)
-    scale = _INTEGER_RANGE / (largest * (groups + size + 2) * 2)
+    largest = float(shifted[eligible].max(initial=0.0))
+    # Equal costs everywhere need no range; the division is by parts, as their product may overflow.
+    scale = _INTEGER_RANGE / (2 * (groups + size + 2)) / largest if largest > 0 else 0.0
     solver = min_cost_flow.SimpleMinCostFlow()
     solver.add_arcs_with_capacity_and_unit_cost(
         row, groups + column, count[row], np.rint(shifted[row, column] * scale).astype(np.int64)

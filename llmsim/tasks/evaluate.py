@@ -164,7 +164,9 @@ def _fleet(config: Config, progress: Progress | None) -> Fleet:
     models = [Model.from_config(name, node) for name, node in config.model.items()]
     if not hardware or not models:
         raise InputError("Choose at least one hardware and one model, such as hardware=a100 model=llama2_7b.")
-    fleet = build(spec, hardware, models, fitter(config, _step(progress, "curves", len(hardware) * len(models))))
+    fleet = build(
+        spec, hardware, models, fitter(config, _step(progress, "curves", len(hardware) * len(models)))
+    )
     for note in fleet.notes:
         log.warning("%s", note)
     for pair, reason in fleet.absent.items():
