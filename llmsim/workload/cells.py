@@ -35,12 +35,13 @@ class Cell(Exception):
     """Why a cell cannot be used; the caller adds where it is."""
 
 
-def read_rows(rows: Iterable[tuple[str, Sequence[str]]], header: Header) -> Columns:
+def read_rows(rows: Iterable[tuple[int, Sequence[str]]], header: Header, where: str) -> Columns:
     """The columns of a trace, from its rows.
 
     Args:
-        rows: where each row is (file and line) and its cells, one for each name in the header.
+        rows: the number of each row and its cells, one for each name in the header.
         header: which cell is which.
+        where: what a row's number counts, for errors, such as ``trace.csv, line``.
 
     Raises:
         InputError: the first row with a wrong number of cells, or the first wrong cell.
@@ -50,9 +51,9 @@ def read_rows(rows: Iterable[tuple[str, Sequence[str]]], header: Header) -> Colu
     width = len(header.names)
     readers: list[tuple[int, Callable[[str], float]]] = []
     clock: Callable[[str], int] | None = None
-    for place, cells in rows:
+    for number, cells in rows:
         if len(cells) != width:
-            raise InputError(f"{place}: {len(cells)} cells, but the header names {width} columns.")
+            raise InputError(f"{where} {number}: {len(cells)} cells, but the header names {width} columns.")
         if not readers:
             clock = _clock(header, cells)
             readers = _readers(header, with_arrival=clock is None)
@@ -65,7 +66,9 @@ def read_rows(rows: Iterable[tuple[str, Sequence[str]]], header: Header) -> Colu
                 times.append(clock(cells[position]))
         except Cell as reason:
             name = header.names[position].strip()
-            raise InputError(f"{place}, column '{name}': {_shown(cells[position])} {reason}") from None
+            raise InputError(
+                f"{where} {number}, column '{name}': {_shown(cells[position])} {reason}"
+            ) from None
     return _columns(header, store, times)
 
 

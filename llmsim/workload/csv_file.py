@@ -31,18 +31,18 @@ def read_csv(path: Path) -> tuple[Header, Columns]:
     """
     _require_text(path)
     rows = _rows(path)
-    place, names = next(rows, ("", []))
+    line, names = next(rows, (0, []))
     if not names:
         raise InputError(f"{path}: the file is empty.")
-    header = understand(names, place)
-    _, first = next(rows, ("", []))
+    header = understand(names, f"{path}, line {line}")
+    _, first = next(rows, (0, []))
     if not first:
         raise InputError(f"{path}: the file has a header but no rows.")
-    columns = _by_column(path, header, first) if place.endswith("line 1") else None
+    columns = _by_column(path, header, first) if line == 1 else None
     if columns is None:
         rows = _rows(path)
         next(rows)
-        columns = read_rows(rows, header)
+        columns = read_rows(rows, header, f"{path}, line")
     return header, columns
 
 
@@ -63,15 +63,15 @@ def _require_text(path: Path) -> None:
             raise InputError(f"{path}, line {line}: not UTF-8 text; a trace is CSV or Parquet.") from None
 
 
-def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where each row is, and its cells; blank lines are passed over."""
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The line each row begins on, and its cells; blank lines are passed over."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file, strict=True)
         line = 1
         try:
             for cells in reader:
                 if len(cells) > 1 or (cells and cells[0].strip()):
-                    yield f"{path}, line {line}", cells
+                    yield line, cells
                 line = reader.line_num + 1
         except csv.Error as error:
             raise InputError(f"{path}, line {line}: not valid CSV ({error}).") from None

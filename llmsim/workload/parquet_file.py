@@ -40,7 +40,7 @@ def read_parquet(path: Path) -> tuple[Header, Columns]:
         raise InputError(f"{path}: not readable as Parquet ({reason}).") from None
     if table.num_rows == 0:
         raise InputError(f"{path}: the file has columns but no rows.")
-    return header, _by_column(table, header) or read_rows(_rows(table, header, path), header)
+    return header, _by_column(table, header) or read_rows(_rows(table, header), header, f"{path}, row")
 
 
 def _by_column(table: Any, header: Header) -> Columns | None:
@@ -62,14 +62,14 @@ def _by_column(table: Any, header: Header) -> Columns | None:
     return from_table(pa.table(columns), header)
 
 
-def _rows(table: Any, header: Header, path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each row as the text that a CSV would have; columns that are not read are left empty."""
+def _rows(table: Any, header: Header) -> Iterator[tuple[int, list[str]]]:
+    """Each row, counted from 1, as the text that a CSV would have; columns not read are left empty."""
     columns = {position: _texts(table.column(header.names[position])) for position in header.used}
     for row in range(table.num_rows):
         cells = [""] * len(header.names)
         for position, texts in columns.items():
             cells[position] = texts[row]
-        yield f"{path}, row {row + 1}", cells
+        yield row + 1, cells
 
 
 def _texts(column: Any) -> list[str]:

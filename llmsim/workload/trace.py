@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -33,9 +34,11 @@ def read_trace(path: str | os.PathLike[str], limit: int | None = None) -> Querie
     Raises:
         InputError: the file cannot be read, is not a trace, or has a wrong value (file, line, column, value).
     """
-    file = Path(path).expanduser()
-    _require_file(file)
+    file = Path(path)
     try:
+        with contextlib.suppress(RuntimeError):  # no such user: the name is taken as it stands
+            file = file.expanduser()
+        _require_file(file)
         header, columns = read_parquet(file) if is_parquet(file) else _read_text(file)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error}).") from None

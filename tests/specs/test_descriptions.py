@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ PUBLISHED_PARAMETERS = {
 }
 
 
+@functools.cache
 def plain(path: Path) -> dict[str, Any]:
     node = OmegaConf.to_container(OmegaConf.load(path))
     assert isinstance(node, dict)
