@@ -150,7 +150,7 @@ class Stopwatch:
 
 
 def _workload(config: Config) -> Queries:
-    from llmsim.workload.load import load
+    from llmsim.workload.settings import load
 
     queries = load(config.workload, _rng(config.seed, "workload"))
     for note in queries.notes:
