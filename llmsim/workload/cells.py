@@ -104,11 +104,15 @@ def _clock(header: Header, first_row: Sequence[str]) -> Callable[[str], int] | N
     if not must_be_time(header.names[header.arrival]) and not is_time(cell):
         return None
     zone = has_zone(cell)
+    seen: list[int] = []  # the earliest and the latest so far
 
     def read(cell: str) -> int:
         nanoseconds = _time(cell)
         if has_zone(cell) != zone:
             raise Cell(f"{'lacks' if zone else 'has'} an offset from UTC, unlike the first time.")
+        seen[:] = min([nanoseconds, *seen]), max([nanoseconds, *seen])
+        if seen[1] - seen[0] > MAX_ARRIVAL_S * NANOSECONDS:
+            raise Cell("is over 31 years from another arrival.")
         return nanoseconds
 
     return read

@@ -61,8 +61,8 @@ def seconds_since_first(nanoseconds: IntArray) -> tuple[FloatArray, str]:
     """Seconds since the earliest of some times, and that time in ISO 8601.
 
     Args:
-        nanoseconds: since 1970, shape (n,), n at least 1. Subtracted as integers, so nothing is rounded
-            before the difference is taken.
+        nanoseconds: since 1970, shape (n,), n at least 1, at most `MAX_ARRIVAL_S` apart. Subtracted as
+            integers, so nothing is rounded before the difference is taken.
     """
     first = nanoseconds.min()
     return (nanoseconds - first) / NANOSECONDS, str(np.datetime64(int(first), "ns"))
@@ -89,7 +89,11 @@ def from_table(table: Any, header: Header) -> Columns | None:
     if header.arrival is not None:
         times = table.column(header.names[header.arrival])
         if pa.types.is_timestamp(times.type):
-            arrival_s, first = seconds_since_first(times.cast(pa.int64()).to_numpy())
+            nanoseconds = times.cast(pa.int64()).to_numpy()
+            span = int(nanoseconds.max()) - int(nanoseconds.min())  # Python's integers: int64 may overflow
+            if span > MAX_ARRIVAL_S * NANOSECONDS:
+                return None
+            arrival_s, first = seconds_since_first(nanoseconds)
         else:
             arrival_s = values(header.arrival)
             if not are_arrivals(arrival_s):

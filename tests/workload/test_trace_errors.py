@@ -82,6 +82,8 @@ def test_a_wrong_arrival_is_named_by_line_column_and_value(tmp_path: Path, cell:
         ("2023-02-30 00:00:00", "is not a time that exists"),
         ("2023-11-16 25:00:00", "is not a time that exists"),
         ("0001-01-01T00:00:00", "is not a year that is understood"),
+        ("1768-01-01", "is over 31 years from another arrival"),
+        ("2261-01-01", "is over 31 years from another arrival"),
         ("2023-11-16 18:15:46Z", "has an offset from UTC, unlike the first time"),
     ],
 )
