@@ -64,7 +64,7 @@ def energy(joules: float | None) -> str:
 
 def power(watts: float | None) -> str:
     """Watts with their SI prefix."""
-    return quantity(watts, POWER)
+    return quantity(watts, POWER, 3)
 
 
 def seconds(value: float | None) -> str:
@@ -139,7 +139,10 @@ class Scale:
 
 
 def common_scale(values: Iterable[float | None], ladder: Ladder, digits: int = 5) -> Scale:
-    """The scale on which the smallest of `values` keeps about three digits and the largest about `digits`.
+    """One unit and precision for `values`, chosen so that the least is readable and the most is short.
+
+    That is the largest unit in which the least is 1 or more and the most has fewer than `digits` digits;
+    else the smallest unit in which the most has.
 
     Args:
         values: figures in the ladder's base unit; absent ones and zeros do not count.
@@ -151,11 +154,11 @@ def common_scale(values: Iterable[float | None], ladder: Ladder, digits: int = 5
         factor, unit = next(rung for rung in ladder if rung[0] == 1.0)
         return Scale(factor, unit, 0)
     least, most = sizes[0], sizes[-1]
-    rungs = [rung for rung in ladder if most / rung[0] < 10.0**digits] or [ladder[-1]]
+    rungs = [rung for rung in ladder if most / rung[0] < 10.0 ** (digits - 1)] or [ladder[-1]]
     fitting = [rung for rung in rungs if least / rung[0] >= 1.0]
     factor, unit = fitting[-1] if fitting else rungs[0]
     wanted = 2 - math.floor(math.log10(least / factor))
-    room = digits - 1 - max(0, math.floor(math.log10(most / factor)))
+    room = max(1, digits - 1 - max(0, math.floor(math.log10(most / factor))))
     return Scale(factor, unit, max(0, min(wanted, room, 3)))
 
 
