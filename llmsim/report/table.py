@@ -22,8 +22,8 @@ _PLAIN = str.maketrans({"—": "-", "−": "-", "×": "x", "µ": "u", "«": '"',
 def render(summary: Mapping[str, Any], console: Console) -> None:
     """Print the tables and notes of a run.
 
-    Columns that belong together stay together; as many groups share a table as the console is wide, so a
-    wide one shows a single table and one of 80 columns two or three. Nothing is left out.
+    A wide console shows the comparison as one table; a narrower one as two, energy and time; a narrow one
+    splits these between groups of columns that belong together. Nothing is left out.
 
     Args:
         summary: the content of ``summary.json``.
@@ -31,16 +31,19 @@ def render(summary: Mapping[str, Any], console: Console) -> None:
     """
     from rich.text import Text
 
-    compared = rows.comparison(summary, rows.ENERGY_COLUMNS + rows.TIME_COLUMNS)
+    compared = [rows.comparison(summary, rows.ENERGY_COLUMNS + rows.TIME_COLUMNS)]
     parts = rows.deployments(summary)
+    if len(_grids(compared[0], "policy", console)) > 1:
+        compared = [rows.comparison(summary, columns) for columns in (rows.ENERGY_COLUMNS, rows.TIME_COLUMNS)]
+    grids = [grid for sheet in compared for grid in _grids(sheet, "policy", console)]
     console.print()
     console.print(Text(_shown(title(summary), console), style="bold"), highlight=False)
-    for grid in _tables(compared, "policy", console) + _tables(parts, "deployment", console):
+    for grid in grids + _grids(parts, "deployment", console):
         console.print()
         for line, style in grid.lines():
             console.print(Text(_shown(line.rstrip(), console), style=style), highlight=False, soft_wrap=True)
     console.print()
-    console.print(_notes(notes.all_notes(summary, (compared, parts)), console))
+    console.print(_notes(notes.all_notes(summary, (*compared, parts)), console))
 
 
 def cell_width(text: str) -> int:
@@ -61,7 +64,7 @@ def title(summary: Mapping[str, Any]) -> str:
     return f"{summary.get('policy')}{said} on {workload}: {served} of {queries} queries served"
 
 
-def _tables(sheet: Sheet, first: str, console: Console) -> list[Grid]:
+def _grids(sheet: Sheet, first: str, console: Console) -> list[Grid]:
     """The sheet as grids no wider than the console, split between groups of columns."""
     widest = max(cell_width(text) for text in [first, *(label for label, _ in sheet.rows)])
     labels = min(widest, max(12, console.width * 2 // 5))
