@@ -32,7 +32,7 @@ def main() -> None:
     def job(composed: DictConfig) -> float:
         return _job(composed, failures)
 
-    # Hydra would print a trimmed traceback and exit; asked for the full error it raises, and one place words it.
+    # Hydra would print a trimmed traceback and exit; asked for the full error, it raises, and this words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         words = normalise(sys.argv[1:])
@@ -46,9 +46,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        _complain(
-            f"{error.filename}: {error.strerror}. Choose another folder for the results with hydra.run.dir=FOLDER."
-        )
+        _complain(f"{error.filename}: {error.strerror}. Choose another folder: hydra.run.dir=FOLDER.")
     if failures:
         _complain(f"{len(failures)} of the sweep's runs failed:\n" + "\n".join(failures))
 

@@ -90,10 +90,11 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     """Command-line words in the one form that Hydra is given.
 
     ``+hardware=a100`` means ``hardware=a100`` (several ``+hardware=`` make a list); ``policy.x=`` becomes
-    ``++policy.x=`` (see PLUGIN_GROUPS). Flags and everything else pass through.
+    ``++policy.x=`` (see PLUGIN_GROUPS); a sweep has no baselines unless it names some. Flags and everything
+    else pass through.
 
-    >>> normalise(["+policy=optimal", "policy.zeta=1", "--multirun"])
-    ['policy=optimal', '++policy.zeta=1', '--multirun']
+    >>> normalise(["+policy=optimal", "policy.zeta=0,1", "--multirun"])
+    ['policy=optimal', '++policy.zeta=0,1', '--multirun', 'baselines=[]']
     """
     known = groups()
     added: dict[str, list[str]] = {}
@@ -116,6 +117,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     for group, values in added.items():
         several = values[0] if len(values) == 1 else f"[{','.join(value.strip('[]') for value in values)}]"
         words[words.index(f"{group}=")] = f"{group}={several}"
+    if {"-m", "--multirun"} & set(words) and not any(word.startswith("baselines=") for word in words):
+        words.append("baselines=[]")  # a sweep compares its runs with each other
     return words
 
 
@@ -130,6 +133,7 @@ def check_choices(overrides: Sequence[str]) -> None:
     from hydra.errors import HydraException
 
     known = groups()
+    seen: set[str] = set()
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -138,6 +142,9 @@ def check_choices(overrides: Sequence[str]) -> None:
         group = override.key_or_group
         if group not in known or override.is_delete():
             continue
+        if group in seen:
+            raise InputError(f"{group} is given more than once. Several at once: '{group}=[one,two]'.")
+        seen.add(group)
         if override.is_sweep_override():
             values = [str(value) for value in override.sweep_string_iterator()]
         else:
@@ -183,9 +190,6 @@ def composition_error(error: Exception) -> InputError:
     if first.startswith("Could not override '"):
         key = first.split("'")[1]
         return InputError(f"{key}: no such setting. {did_you_mean(key, known_keys(), 'setting')}")
-    if "Multiple values for" in first:
-        group = first.split("Multiple values for ")[1].split(".")[0]
-        return InputError(f"{group} is given more than once. Several at once: '{group}=[one,two]'.")
     if first.startswith("Ambiguous value"):
         return InputError(f"{first.rstrip('.')}: write [one,two] for several at once, or add -m to sweep.")
     return InputError(" ".join(line.strip() for line in text.splitlines() if line.strip()))

@@ -79,7 +79,9 @@ def test_no_import_goes_in_a_circle():
     assert list(networkx.simple_cycles(graph)) == []
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "conf").glob("*/*.yaml")), ids=lambda f: f"{f.parent.name}/{f.stem}")
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "conf").glob("*/*.yaml")), ids=lambda f: f"{f.parent.name}/{f.stem}"
+)
 def test_the_header_of_a_configuration_file_names_its_place(file):
     group = file.parent.name
     expected = {

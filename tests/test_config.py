@@ -18,7 +18,10 @@ from llmsim.errors import InputError
         (["policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (["++policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (["+policy.zeta=0.3"], ["++policy.zeta=0.3"]),
-        (["-m", "workload.limit=5", "hydra.run.dir=x"], ["-m", "workload.limit=5", "hydra.run.dir=x"]),
+        (
+            ["-m", "workload.limit=5", "hydra.run.dir=x"],
+            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]"],
+        ),
     ],
 )
 def test_words_become_one_form(words, expected):

@@ -44,6 +44,12 @@ class Prices:
         return replace(self, queries=self.queries.take(index), pair_of=self.pair_of[index])
 
     @cached_property
+    def fits(self) -> BoolArray:
+        """Whether each query fits some deployment's context, shape (n,)."""
+        somewhere: BoolArray = np.any(self.eligible[self.pair_of], axis=1)
+        return somewhere
+
+    @cached_property
     def energy_j(self) -> FloatArray:
         """Joules of each pair on each deployment, shape (m, k).
 

@@ -148,9 +148,12 @@ class _Groups:
         """By pair of token counts, unless the workload scores each query on its own."""
         scored = bool(prices.queries.accuracy_pct)
         group_of = np.arange(len(prices.queries)) if scored else prices.pair_of
-        _, first = np.unique(group_of, return_index=True)
+        # Numbered anew: pairs whose queries were all refused have no group.
+        _, first, group_of, count = np.unique(
+            group_of, return_index=True, return_inverse=True, return_counts=True
+        )
         pair = prices.pair_of[first]
-        return cls(group_of, first, pair, np.bincount(group_of, minlength=len(first)), prices.eligible[pair])
+        return cls(group_of, first, pair, count, prices.eligible[pair])
 
 
 def _floor(value: float) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from llmsim.backends.contract import Engine
-from llmsim.curves.cost import BoolArray, IntArray
+from llmsim.curves.cost import IntArray
 from llmsim.errors import InputError
 from llmsim.fleet.prices import Prices
 from llmsim.policies.contract import OfflinePolicy, OnlinePolicy, Plan, Selective
@@ -47,7 +47,7 @@ def admit(prices: Prices) -> tuple[IntArray, dict[str, IntArray]]:
     Raises:
         InputError: no query fits anywhere.
     """
-    fits: BoolArray = np.any(prices.eligible[prices.pair_of], axis=1)
+    fits = prices.fits
     longest = max(item.target.model.context_tokens for item in prices.deployments)
     if not fits.any():
         tokens = prices.queries.tau_in + prices.queries.tau_out

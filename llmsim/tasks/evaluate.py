@@ -21,7 +21,7 @@ from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet, FleetSpec, build
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
-from llmsim.policies.assignment import Bounds, bounds_of
+from llmsim.policies.assignment import Bounds
 from llmsim.report.columns import instances_table, plan_table, queries_table
 from llmsim.report.summary import SCHEMA_VERSION, Horizon, absences, keeps, row, saving_pct
 from llmsim.simulation.run import Run, run_policy
@@ -74,9 +74,14 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write every file of the run; figures first, so that no later trouble loses them."""
-        from llmsim.report.write import save
+        from llmsim.report.page import write
+        from llmsim.report.plots import draw
+        from llmsim.report.write import write_json, write_tables
 
-        save(self, folder)
+        write_json(self.summary, folder / "summary.json")
+        write_tables(folder, self.queries, self.instances, self.plan)
+        plots = draw(self.summary, self.queries, self.instances, self.baseline_queries, folder / "plots")
+        write(self.summary, plots, folder / "report.html", self.config.to_yaml())
 
 
 @dataclass
@@ -109,9 +114,8 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     bounds = _bounds(policy, prices)
     rows = [("", policy, config.policy), *_baselines(config, fleet)]
     engines = [backend.open(item) for item in fleet.deployments]
-    fits = prices.eligible.any(axis=1)[prices.pair_of]
     for engine in engines:
-        engine.expect(queries.tau_in[fits], queries.tau_out[fits])
+        engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
     runs: list[Run] = []
     with watch("policies"):
         for number, (label, chosen, settings) in enumerate(rows):
@@ -122,7 +126,7 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
         engine.close()
     with watch("tables"):
         horizon = _horizon(queries, runs, fleet)
-        summary = _summary(config, fleet, queries, runs, horizon, bounds)
+        summary = _summary(config, fleet, queries, runs, horizon, bounds, backend.method)
         result = Evaluation(
             summary=summary,
             queries=queries_table(runs[0], queries),
@@ -195,9 +199,10 @@ def _bounds(policy: Any, prices: Prices) -> Bounds | None:
     """The bounds on counts that the run's policy keeps, or None where it keeps none."""
     if not hasattr(policy, "bounds"):
         return None
-    fits = int(prices.eligible.any(axis=1)[prices.pair_of].sum())
     bounds: Bounds = policy.bounds(
-        [item.share for item in prices.deployments], [item.name for item in prices.deployments], fits
+        [item.share for item in prices.deployments],
+        [item.name for item in prices.deployments],
+        int(prices.fits.sum()),
     )
     return bounds
 
@@ -218,7 +223,13 @@ def _horizon(queries: Queries, runs: list[Run], fleet: Fleet) -> Horizon:
 
 
 def _summary(
-    config: Config, fleet: Fleet, queries: Queries, runs: list[Run], horizon: Horizon, bounds: Bounds | None
+    config: Config,
+    fleet: Fleet,
+    queries: Queries,
+    runs: list[Run],
+    horizon: Horizon,
+    bounds: Bounds | None,
+    method: str,
 ) -> dict[str, Any]:
     own = row(runs[0], horizon)
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
@@ -242,7 +253,7 @@ def _summary(
         "queries": len(queries),
         "horizon_s": horizon.length_s,
         "energy_scope": fleet.energy_scope,
-        "energy_method": "simulated",
+        "energy_method": method,
         "idle_power": idle_power(fleet),
         "absent": absences(own, runs[0]),
         "warnings": warnings,

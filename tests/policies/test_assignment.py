@@ -78,7 +78,7 @@ def test_the_optimum_is_that_of_networkx_network_simplex(problem):
 
 @given(problems(largest_n=30, largest_k=5))
 def test_the_dual_bound_meets_the_objective(problem):
-    cost, eligible, bounds = problem
+    cost, _, _ = problem
     solved = solve(*problem)
     size = np.abs(cost).sum()
     assert solved.lower_bound <= solved.objective + 1e-12 * size
@@ -95,7 +95,7 @@ def test_no_prices_give_a_bound_above_the_optimum(problem, seed):
 
 @given(problems(largest_n=30, largest_k=5))
 def test_every_query_is_served_where_it_may_be_within_the_bounds(problem):
-    cost, eligible, bounds = problem
+    _, eligible, bounds = problem
     flow = solve(*problem).flow
     assert (flow.sum(axis=1) == 1).all()
     assert (flow[~eligible] == 0).all()
@@ -147,13 +147,13 @@ def test_expanding_a_flow_gives_each_group_its_counts(seed):
 def test_lower_bounds_that_need_more_queries_than_fit_are_named():
     eligible = np.array([[True, True, False], [True, True, False], [True, False, True]])
     bounds = bounds_of(["a", "b", "c"], [0, 1, 2], [None, None, None], 3)
-    with pytest.raises(InputError, match="lower bounds of c need 2 queries together, and only 1 of 3"):
+    with pytest.raises(InputError, match=r"lower bounds of c need 2 queries together, and only 1 of 3"):
         check_feasible(np.ones(3, np.int64), eligible, bounds)
 
 
 def test_upper_bounds_that_leave_no_room_are_named():
     bounds = bounds_of(["a", "b"], [0, 0], [1, 1], 3)
-    with pytest.raises(InputError, match="upper bounds of a, b leave room for 2 queries.*1 too many"):
+    with pytest.raises(InputError, match=r"upper bounds of a, b leave room for 2 queries.*1 too many"):
         check_feasible(np.ones(3, np.int64), np.ones((3, 2), bool), bounds)
 
 
