@@ -1,0 +1,9 @@
+"""What serving costs: the simulator reads curves, a measuring backend runs it."""
+
+from llmsim.registry import Registry
+
+BACKENDS = Registry(
+    kind="backend",
+    entry_points="llmsim.backends",
+    built_in={"simulator": "llmsim.backends.simulator:Simulator"},
+)

@@ -7,6 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmsim.config import parse
+from llmsim.errors import InputError, did_you_mean
+from llmsim.specs.checks import require_positive
+
+KINDS = ("gpu", "cpu", "soc")
+
+# Figures that are above zero wherever they are known.
+POSITIVE = (
+    "devices_per_node",
+    "memory_gb",
+    "peak_tflops",
+    "bandwidth_gb_s",
+    "tdp_w",
+    "idle_power_w",
+    "usd_per_hour",
+)
 
 
 @dataclass(frozen=True)
@@ -20,17 +35,18 @@ class Hardware:
         kind: gpu, cpu or soc.
         devices_per_node: devices in one node.
         memory_gb: memory of one device, decimal GB; None where it is the host's own.
-        peak_tflops: dense peak in `peak_dtype`, TFLOP/s.
-        bandwidth_gb_s: memory bandwidth, decimal GB/s.
-        tdp_w: board (GPU), package (CPU) or whole-SoC power limit, W.
+        peak_tflops: dense peak in `peak_dtype`, TFLOP/s; None where it is not known (the host CPU).
+        bandwidth_gb_s: memory bandwidth, decimal GB/s; None where it is not known.
+        tdp_w: board (GPU), package (CPU) or whole-SoC power limit, W; None where it is not known.
         idle_power_w: power of one idle device, W; None where no source states one.
-        idle_power_source: where that figure is from.
+        idle_power_source: where that figure is from, or why there is none.
         idle_power_model_loaded: True when a model was loaded while idle power was read.
         energy_scope: what the measured joules of this system cover.
         host: the host, in words.
         trials_system: the `system` of this hardware's rows in the trials; None: no trials are shipped.
         usd_per_hour, price_source: price of one device hour, on demand.
-        spec_source, spec_status: where the datasheet facts are from, and whether they were seen.
+        spec_source, spec_status: where the datasheet facts are from, and whether they were seen (verified,
+            partly verified, derived, unverified, or absent).
         no_curves_hint: what would give this hardware curves, shown when it has none.
     """
 
@@ -39,10 +55,10 @@ class Hardware:
     device: str
     kind: str
     devices_per_node: int
-    peak_tflops: float
-    peak_dtype: str
-    bandwidth_gb_s: float
-    tdp_w: float
+    peak_tflops: float | None
+    peak_dtype: str | None
+    bandwidth_gb_s: float | None
+    tdp_w: float | None
     energy_scope: str
     memory_gb: float | None = None
     idle_power_w: float | None = None
@@ -58,5 +74,15 @@ class Hardware:
 
     @classmethod
     def from_config(cls, name: str, node: Mapping[str, Any]) -> Hardware:
-        """The hardware described by a configuration node; raises InputError on unknown keys or types."""
-        return parse(cls, {**node, "name": name}, f"hardware.{name}")
+        """The hardware described by a configuration node.
+
+        Raises:
+            InputError: an unknown key, a value of the wrong type, or a figure that no device can have.
+        """
+        where = f"hardware.{name}"
+        hardware = parse(cls, {**node, "name": name}, where)
+        if hardware.kind not in KINDS:
+            raise InputError(f"{where}.kind: '{hardware.kind}'. {did_you_mean(hardware.kind, KINDS, 'kind')}")
+        for key in POSITIVE:
+            require_positive(getattr(hardware, key), f"{where}.{key}")
+        return hardware

@@ -1,0 +1,9 @@
+"""The verbs: what a run does."""
+
+from llmsim.registry import Registry
+
+TASKS = Registry(
+    kind="task",
+    entry_points="llmsim.tasks",
+    built_in={"evaluate": "llmsim.tasks.evaluate:Evaluate"},
+)

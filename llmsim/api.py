@@ -1,0 +1,50 @@
+"""What notebooks and plug-ins may import. Nothing inside llmsim imports it.
+
+>>> from llmsim.api import evaluate, load_config
+>>> config = load_config(["hardware=a100", "policy=optimal", "workload.limit=200"])
+>>> result = evaluate(config)
+>>> result.summary["queries"]
+200
+"""
+
+from llmsim.backends.contract import Advance, Backend, Engine
+from llmsim.config import Config, load_config
+from llmsim.curves.cost import Cost, QueryCurve
+from llmsim.errors import InputError
+from llmsim.fleet.deployment import Deployment
+from llmsim.fleet.prices import Prices
+from llmsim.policies.contract import Certificate, FleetView, OfflinePolicy, OnlinePolicy, Plan, Selective
+from llmsim.specs.hardware import Hardware
+from llmsim.specs.model import Model
+from llmsim.specs.target import Target
+from llmsim.tasks.evaluate import Evaluation, evaluate
+from llmsim.workload.queries import Queries
+
+# Changes when a contract below changes in a way that breaks a plug-in.
+API_VERSION = 1
+
+__all__ = [
+    "API_VERSION",
+    "Advance",
+    "Backend",
+    "Certificate",
+    "Config",
+    "Cost",
+    "Deployment",
+    "Engine",
+    "Evaluation",
+    "FleetView",
+    "Hardware",
+    "InputError",
+    "Model",
+    "OfflinePolicy",
+    "OnlinePolicy",
+    "Plan",
+    "Prices",
+    "Queries",
+    "QueryCurve",
+    "Selective",
+    "Target",
+    "evaluate",
+    "load_config",
+]

@@ -1,0 +1,75 @@
+"""The backend that reads costs off the fitted curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from llmsim.backends.contract import Advance
+from llmsim.curves.cost import FloatArray, IntArray
+from llmsim.errors import InputError
+from llmsim.fleet.deployment import Deployment
+from llmsim.fleet.prices import distinct_pairs
+
+
+class CurveEngine:
+    """Serves one query at a time at the cost its curve predicts."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._known: dict[tuple[int, int], Advance] = {}
+
+    def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
+        """Price the distinct pairs at once: a curve is quick over arrays and slow query by query."""
+        (first, second), _ = distinct_pairs(tau_in, tau_out)
+        cost = self._deployment.price(first, second)
+        alone = self._deployment.price(first, np.ones_like(second))
+        if cost.runtime_s is None or alone.runtime_s is None:
+            raise InputError(f"{self._deployment.name} has no runtime curve: it cannot be simulated.")
+        energy_j = [None] * len(first) if cost.energy_j is None else cost.energy_j.tolist()
+        runtime_s = _checked(cost.runtime_s, self._deployment.name)
+        first_token_s = np.minimum(_checked(alone.runtime_s, self._deployment.name), runtime_s)
+        for key_in, key_out, seconds, token, joules in zip(
+            first.tolist(), second.tolist(), runtime_s.tolist(), first_token_s.tolist(), energy_j, strict=True
+        ):
+            self._known[key_in, key_out] = Advance(seconds, token, joules)
+
+    def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        """The predicted cost of a batch of one.
+
+        Raises:
+            InputError: a batch of several, which a query curve does not describe.
+        """
+        if len(tau_in) != 1:
+            raise InputError(
+                f"{self._deployment.name}: its curve is for one query at a time, "
+                f"not a batch of {len(tau_in)}."
+            )
+        key = (tau_in[0], tau_out[0])
+        if key not in self._known:
+            self.expect(np.array(key[:1]), np.array(key[1:]))
+        return self._known[key]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
+class Simulator:
+    """Costs are read off the fitted curves; nothing is run."""
+
+    method: ClassVar[Literal["simulated"]] = "simulated"
+
+    def open(self, deployment: Deployment) -> CurveEngine:
+        """An engine on the deployment's curve."""
+        return CurveEngine(deployment)
+
+
+def _checked(runtime_s: FloatArray, name: str) -> FloatArray:
+    """Runtimes as they can be played: the paper's own form predicts negative ones, which take no time."""
+    if not np.all(np.isfinite(runtime_s)):
+        raise InputError(f"{name}: its runtime curve gives a value that is not finite.")
+    return np.maximum(runtime_s, 0.0)

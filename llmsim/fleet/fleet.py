@@ -1,0 +1,182 @@
+"""All deployments of a run, and how the fleet is divided among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from llmsim.config import parse
+from llmsim.curves.library import FittedCurve, NoCurve
+from llmsim.errors import InputError
+from llmsim.fleet.deployment import Deployment
+from llmsim.specs.hardware import Hardware
+from llmsim.specs.model import Model
+from llmsim.specs.target import Target
+
+# Room for the rounding of a share times a device count that is a whole number on paper.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class FleetSpec:
+    """The size of the fleet, one YAML in `conf/fleet`.
+
+    Attributes:
+        name: the fleet's name.
+        devices: devices of each chosen hardware; None when `instances` is set.
+        devices_by_hardware: overrides `devices` for the hardware named.
+        shares: gamma by model: weights, normalised over the deployments of one hardware.
+        devices_per_instance: by model; otherwise as the trials were measured.
+        instances: instances of every deployment, whatever the devices; None to divide the devices.
+        horizon_s: seconds over which idle energy counts; None: until the last query of the run ends.
+    """
+
+    name: str
+    devices: int | None = None
+    devices_by_hardware: dict[str, int] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    devices_per_instance: dict[str, int] = field(default_factory=dict)
+    instances: int | None = None
+    horizon_s: float | None = None
+
+    @classmethod
+    def from_config(cls, node: Mapping[str, Any]) -> FleetSpec:
+        """The fleet described by a configuration node.
+
+        Raises:
+            InputError: unknown keys, wrong types, or values out of range.
+        """
+        spec = parse(cls, node, "fleet")
+        counts = {
+            "fleet.devices": spec.devices,
+            "fleet.instances": spec.instances,
+            **{f"fleet.devices_by_hardware.{key}": value for key, value in spec.devices_by_hardware.items()},
+            **{
+                f"fleet.devices_per_instance.{key}": value for key, value in spec.devices_per_instance.items()
+            },
+        }
+        for where, count in counts.items():
+            if count is not None and count < 1:
+                raise InputError(f"{where}={count}: a fleet needs at least 1.")
+        for model, share in spec.shares.items():
+            if not math.isfinite(share) or share <= 0:
+                raise InputError(f"fleet.shares.{model}={share}: a share is a positive, finite weight.")
+        if spec.horizon_s is not None and not (math.isfinite(spec.horizon_s) and spec.horizon_s > 0):
+            raise InputError(
+                f"fleet.horizon_s={spec.horizon_s}: expected a positive number of seconds, or null."
+            )
+        if spec.instances is None and spec.devices is None and not spec.devices_by_hardware:
+            raise InputError("fleet.devices is null: set it, or fleet.instances.")
+        return spec
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All deployments of a run.
+
+    Attributes:
+        deployments: what a policy chooses between, in the order of models, then hardware.
+        absent: chosen pairs that could not be deployed, name to reason.
+        notes: what was assumed, one sentence each.
+        horizon_s: as in FleetSpec.
+    """
+
+    deployments: tuple[Deployment, ...]
+    absent: Mapping[str, str]
+    notes: tuple[str, ...]
+    horizon_s: float | None
+
+    @property
+    def energy_scope(self) -> str:
+        """What the joules of this fleet cover; scopes that differ are named by hardware."""
+        scopes = {item.target.hardware.name: item.target.hardware.energy_scope for item in self.deployments}
+        if len(set(scopes.values())) == 1:
+            return next(iter(scopes.values()))
+        return "; ".join(f"{name}: {scope}" for name, scope in scopes.items())
+
+
+def build(
+    spec: FleetSpec,
+    hardware: Sequence[Hardware],
+    models: Sequence[Model],
+    fit: Callable[[Hardware, Model, int | None], FittedCurve],
+) -> Fleet:
+    """Every chosen pair that has a curve, with its part of the devices.
+
+    Args:
+        fit: gives the curve of a model on a hardware with a number of devices (None: as measured); raises
+            NoCurve where there is none.
+
+    Raises:
+        InputError: no pair has a curve, or the fleet is too small to host one instance of a deployment.
+    """
+    notes: list[str] = []
+    absent: dict[str, str] = {}
+    fitted: dict[tuple[str, str], FittedCurve] = {}
+    for node in hardware:
+        for model in models:
+            try:
+                fitted[model.name, node.name] = fit(node, model, spec.devices_per_instance.get(model.name))
+            except NoCurve as reason:
+                absent[f"{model.name}@{node.name}"] = str(reason)
+    if not fitted:
+        reasons = "\n".join(f"  {pair}: {reason}" for pair, reason in absent.items())
+        raise InputError(f"None of the chosen pairs of model and hardware has curves:\n{reasons}")
+    weights = _weights(spec, fitted, notes)
+    deployments = []
+    for node in hardware:
+        chosen = [model for model in models if (model.name, node.name) in fitted]
+        total = sum(weights[model.name] for model in chosen)
+        for model in chosen:
+            curve = fitted[model.name, node.name]
+            part = weights[model.name] / total
+            deployments.append(
+                Deployment(
+                    name=f"{model.name}@{node.name}",
+                    target=Target(model, node, curve.n_devices, curve.precision, curve.kv_cache, curve.batch),
+                    curve=curve.curve,
+                    discipline="serial",
+                    instances=_instances(spec, model, node, curve.n_devices, part),
+                    share=weights[model.name],
+                    provenance=curve.provenance,
+                )
+            )
+    return Fleet(tuple(_normalised(deployments)), absent, tuple(notes), spec.horizon_s)
+
+
+def _weights(
+    spec: FleetSpec, fitted: Mapping[tuple[str, str], FittedCurve], notes: list[str]
+) -> dict[str, float]:
+    """The share of each deployed model, before normalising; all equal when any has none."""
+    models = list(dict.fromkeys(model for model, _ in fitted))
+    without = [model for model in models if model not in spec.shares]
+    if not without:
+        return {model: spec.shares[model] for model in models}
+    if spec.shares or spec.instances is None:
+        notes.append(f"fleet.shares has no {', '.join(without)}: all models share the fleet equally.")
+    return dict.fromkeys(models, 1.0)
+
+
+def _instances(spec: FleetSpec, model: Model, hardware: Hardware, n_devices: int, part: float) -> int:
+    """Instances of one deployment: its part of the hardware's devices, in whole instances."""
+    if spec.instances is not None:
+        return spec.instances
+    devices = spec.devices_by_hardware.get(hardware.name, spec.devices)
+    if devices is None:
+        raise InputError(f"fleet.devices_by_hardware has no {hardware.name}, and fleet.devices is null.")
+    instances = math.floor(devices * part / n_devices + _ROUNDING)
+    if instances < 1:
+        needed = math.ceil(n_devices / part - _ROUNDING)
+        raise InputError(
+            f"The fleet is too small: {model.name}'s share of {devices} {hardware.name} devices is "
+            f"{devices * part:.3g}, and one instance needs {n_devices}. Set fleet.devices to at least "
+            f"{needed}, give {model.name} a larger share in fleet.shares, or choose fewer models."
+        )
+    return instances
+
+
+def _normalised(deployments: Sequence[Deployment]) -> list[Deployment]:
+    total = sum(item.share for item in deployments)
+    return [replace(item, share=item.share / total) for item in deployments]

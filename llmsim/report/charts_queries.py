@@ -1,0 +1,210 @@
+"""Plots of queries: where they go, how long they take, and what runs when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmsim.report import figures, labels, series
+from llmsim.report.charts_energy import unit_of
+from llmsim.report.figures import POWER
+from llmsim.report.palette import Palette
+from llmsim.report.rows import Row, policy_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    from llmsim.report.series import F, Served
+
+SAMPLE = 10_000
+"""About how many queries are drawn as points."""
+BINS = 240
+REFUSED_COLOUR = "#B9BEC6"
+
+
+def placement(figure: Figure, summary: Row, served: Served, palette: Palette) -> tuple[str, str] | None:
+    """Every query by its prompt and generated tokens, coloured by the deployment that it went to."""
+    if not len(served.deployment):
+        return None
+    groups = _groups(served, palette)
+    total = sum(len(index) for index in groups.values())
+    legend = [
+        (_marker(palette.colour(name), "o"), f"{name}\n{_part(len(groups[name]), total)}")
+        for name in palette.shown
+        if name in groups
+    ]
+    refused = np.flatnonzero(served.deployment == series.REFUSED)
+    if len(refused):
+        legend.append((_marker(REFUSED_COLOUR, "x"), f"refused\n{figures.count(len(refused))}"))
+    axes = beside_legend(figure, [*groups, "refused"])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _dots(axes, served, refused, (REFUSED_COLOUR, "x"))
+    largest_first = sorted(groups, key=lambda name: -len(groups[name]))
+    for name in largest_first:
+        _dots(axes, served, groups[name], (palette.colour(name), "o"))
+    axes.set_xlabel("prompt tokens")
+    axes.set_ylabel("generated tokens")
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
+    figure.legend(
+        *zip(*legend, strict=True), loc="upper left", bbox_to_anchor=legend_at(axes), labelspacing=0.9,
+        handlelength=1.0, borderpad=0,
+    )  # fmt: skip
+    caption = "Each dot is a query; deployments with few queries are drawn larger and on top."
+    if len(served.deployment) > SAMPLE:
+        caption += f" About {figures.count(SAMPLE)} of the queries are drawn, evenly spaced in their order."
+    if not total:
+        return f"{policy_label(summary)}: every query is refused", caption
+    top = largest_first[0]
+    part = figures.percent(100 * len(groups[top]) / total)
+    return f"{policy_label(summary)}: {part} of the served queries go to {top}", caption
+
+
+def latency(figure: Figure, summary: Row, tails: Mapping[str, F], palette: Palette) -> tuple[str, str] | None:
+    """Part of the served queries that ended within a time, for every policy."""
+    tails = {label: values for label, values in tails.items() if len(values) and values[-1] > 0}
+    first = policy_label(summary)
+    if first not in tails:
+        return None
+    axes = beside_legend(figure, ["-----" + label for label in tails])
+    axes.set_xscale("log")
+    least = min(float(values[values > 0][0]) for values in tails.values())
+    # Baselines over the policy's broad line: where they coincide, both are seen.
+    for label, values in tails.items():
+        stroke, best = palette.strokes[label], label == first
+        value, part = series.thinned(values, 300)
+        axes.plot(
+            np.maximum(value, least), 100 * part, color=stroke.colour,
+            linewidth=4.0 if best else 1.5, alpha=0.85 if best else 1.0, zorder=2 if best else 3,
+            dashes=stroke.dashes or (None, None),
+        )  # fmt: skip
+    axes.set_ylim(0, 101)
+    axes.set_xlabel("latency, from arrival to the last token (s)")
+    axes.set_ylabel("served queries that ended (%)")
+    plain_ticks(axes.xaxis)
+    figure.legend(
+        axes.get_lines(), list(tails), loc="upper left", bbox_to_anchor=legend_at(axes), borderpad=0,
+        handlelength=2.4,
+    )  # fmt: skip
+    spread = summary.get("latency_s") or {}
+    title = (
+        f"{first}: half of the queries end within {figures.quantity(spread.get('p50'), figures.TIME, 3)}, "
+        f"99 % within {figures.quantity(spread.get('p99'), figures.TIME, 3)}"
+    )
+    return title, "Distribution of latency; the axis of time is logarithmic."
+
+
+def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) -> tuple[str, str] | None:
+    """Busy instances and active power of every deployment over the run, stacked."""
+    groups = _groups(served, palette)
+    running = {n: i[np.isfinite(served.end_s[i]) & np.isfinite(served.start_s[i])] for n, i in groups.items()}
+    running = {name: running[name] for name in palette.shown if len(running.get(name, ()))}
+    last = max((float(served.end_s[index].max()) for index in running.values()), default=0.0)
+    if last <= 0:
+        return None
+    edges = np.linspace(0.0, max(last, summary.get("horizon_s") or 0.0), BINS + 1)
+    upper = figure.add_axes((0.085, 0.525, 0.885, 0.335))
+    lower = figure.add_axes((0.085, 0.115, 0.885, 0.335), sharex=upper)
+    took = served.end_s - served.start_s
+    watts = np.divide(served.energy_j, took, out=np.zeros_like(took), where=took > 0)
+    levels = [
+        [
+            series.mean_level(served.start_s[i], served.end_s[i], rate[i], edges)
+            for i in running.values()
+        ]
+        for rate in (np.ones_like(took), np.nan_to_num(watts))
+    ]  # fmt: skip
+    scale = unit_of([float(np.sum(levels[1], axis=0).max())], POWER)
+    colours = [palette.colour(name) for name in running]
+    middle = (edges[:-1] + edges[1:]) / 2
+    areas = upper.stackplot(middle, levels[0], colors=colours, linewidth=0)
+    lower.stackplot(middle, [level / scale.factor for level in levels[1]], colors=colours, linewidth=0)
+    upper.set_ylabel("busy instances")
+    lower.set_ylabel(f"active power ({scale.unit})")
+    lower.set_xlabel("time since the start of the trace (s)")
+    plain_ticks(lower.xaxis)
+    upper.tick_params(labelbottom=False)
+    for axes in (upper, lower):
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.margins(y=0.08)
+    height = figure.get_figheight()
+    figure.legend(
+        areas,
+        list(running),
+        loc="upper left",
+        bbox_to_anchor=(0.075, 1 - 0.36 / height),
+        ncols=4,
+        borderpad=0,
+        handlelength=1.0,
+    )
+    return _busy_title(summary, served), f"Means over {edges[1]:.3g} s; idle power is not in the lower panel."
+
+
+def beside_legend(figure: Figure, names: Sequence[str]) -> Axes:
+    """Axes that leave room on their right for a legend of `names`."""
+    room = (labels.text_width_in(names) + 0.5) / figure.get_figwidth()
+    return figure.add_axes((0.085, 0.125, 0.90 - room, 0.755))
+
+
+def legend_at(axes: Axes) -> tuple[float, float]:
+    """Where such a legend begins: its upper left corner."""
+    return axes.get_position().x1 + 0.015, 0.885
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Whole numbers and decimals on an axis instead of powers of ten; 1, 2, 5 where decades are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    if axis.get_scale() == "log":
+        low, high = axis.get_view_interval()
+        if high / low < 300:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _groups(served: Served, palette: Palette) -> dict[str, series.I]:
+    """Indices of the queries of each drawn deployment, those without a colour together."""
+    found: dict[str, list[series.I]] = {}
+    for d, name in enumerate(served.names):
+        index = np.flatnonzero(served.deployment == d)
+        if len(index):
+            found.setdefault(palette.group(name), []).append(index)
+    return {name: np.sort(np.concatenate(parts)) for name, parts in found.items()}
+
+
+def _dots(axes: Axes, served: Served, index: series.I, look: tuple[str, str]) -> None:
+    rare = len(index) <= 30
+    drawn = series.every(index, max(200, SAMPLE * len(index) // max(1, len(served.deployment))))
+    colour, marker = look
+    axes.scatter(
+        np.maximum(served.tau_in[drawn], 1), np.maximum(served.tau_out[drawn], 1),
+        s=46 if rare and marker == "o" else 7, c=colour, marker=marker, alpha=1.0 if rare else 0.55,
+        linewidths=0.8 if rare or marker == "x" else 0, edgecolors=None if marker == "x" else "white",
+        rasterized=True,
+    )  # fmt: skip
+
+
+def _marker(colour: str, marker: str) -> Line2D:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=6)
+
+
+def _part(size: int, total: int) -> str:
+    return f"{figures.count(size)} ({figures.Scale(1.0, '%', 1).text(100 * size / total)} %)"
+
+
+def _busy_title(summary: Row, served: Served) -> str:
+    ran = np.isfinite(served.end_s) & np.isfinite(served.start_s)
+    most = figures.count(series.peak(served.start_s[ran], served.end_s[ran]))
+    sizes = [part.get("instances") for part in summary.get("deployments", {}).values()]
+    text = f"{policy_label(summary)}: at most {most} queries run at once"
+    return text if not sizes or None in sizes else f"{text} on {figures.count(sum(sizes))} instances"

@@ -1,0 +1,131 @@
+"""A run as tables: `queries.parquet`, `instances.parquet`, `plan.csv`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmsim.report.summary import accuracy_pct
+from llmsim.simulation.run import Run
+from llmsim.workload.queries import Queries
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def queries_table(run: Run, workload: Queries) -> pa.Table:
+    """One row a query of the workload, in order of arrival.
+
+    Columns: query, arrival_s, tau_in, tau_out, deployment, instance, start_s, first_token_s, end_s, energy_j,
+    accuracy_pct, extrapolated, refused. A refused query has only its first four and the reason in `refused`;
+    a figure that is not known is null.
+    """
+    import pyarrow as pa
+
+    n = len(workload)
+    names = [item.name for item in run.prices.deployments]
+    refused = np.full(n, None, dtype=object)
+    for reason, numbers in run.refused.items():
+        refused[numbers] = reason
+    extrapolated = run.prices.extrapolated[run.prices.pair_of, run.ledger.deployment]
+
+    def spread(values: Any, kind: pa.DataType) -> pa.Array:
+        """Values of the served queries in the workload's rows; null elsewhere and for NaN."""
+        column = np.zeros(n, dtype=values.dtype)
+        column[run.served] = values
+        known = np.zeros(n, dtype=bool)
+        known[run.served] = ~np.isnan(values) if values.dtype.kind == "f" else True
+        return pa.array(column, mask=~known, type=kind)
+
+    accuracy = accuracy_pct(run)
+    if accuracy is None:
+        accuracy = np.full(len(run.served), np.nan)
+    deployment = pa.DictionaryArray.from_arrays(spread(run.ledger.deployment, pa.int32()), pa.array(names))
+    return pa.table(
+        {
+            "query": pa.array(np.arange(n)),
+            "arrival_s": pa.array(workload.arrival_s),
+            "tau_in": pa.array(workload.tau_in),
+            "tau_out": pa.array(workload.tau_out),
+            "deployment": deployment,
+            "instance": spread(run.ledger.instance, pa.int32()),
+            "start_s": spread(run.ledger.start_s, pa.float64()),
+            "first_token_s": spread(run.ledger.first_token_s, pa.float64()),
+            "end_s": spread(run.ledger.end_s, pa.float64()),
+            "energy_j": spread(run.ledger.energy_j, pa.float64()),
+            "accuracy_pct": spread(accuracy, pa.float64()),
+            "extrapolated": spread(extrapolated, pa.bool_()),
+            "refused": pa.array(refused, type=pa.string()),
+        }
+    )
+
+
+def instances_table(run: Run, horizon_s: float) -> pa.Table:
+    """One row an instance.
+
+    Columns: deployment, instance, hardware, model, devices, queries, busy_s, idle_s, utilisation,
+    energy_active_j, energy_idle_j, energy_j; a figure that is not known is null.
+    """
+    import pyarrow as pa
+
+    instances = run.ledger.instances()
+    idle_j = instances.idle_energy_j(horizon_s)
+
+    def named(values: list[str]) -> pa.Array:
+        return pa.array([values[index] for index in instances.deployment.tolist()]).dictionary_encode()
+
+    def known(values: Any) -> pa.Array:
+        return pa.array(values, mask=np.isnan(values))
+
+    deployments = run.prices.deployments
+    return pa.table(
+        {
+            "deployment": named([item.name for item in deployments]),
+            "instance": pa.array(instances.instance.astype(np.int32)),
+            "hardware": named([item.target.hardware.name for item in deployments]),
+            "model": named([item.target.model.name for item in deployments]),
+            "devices": pa.array(
+                np.array([item.target.n_devices for item in deployments], np.int32)[instances.deployment]
+            ),
+            "queries": pa.array(instances.queries),
+            "busy_s": pa.array(instances.busy_s),
+            "idle_s": pa.array(horizon_s - instances.busy_s),
+            "utilisation": pa.array(instances.busy_s / horizon_s),
+            "energy_active_j": known(instances.energy_active_j),
+            "energy_idle_j": known(idle_j),
+            "energy_j": known(instances.energy_active_j + idle_j),
+        }
+    )
+
+
+def plan_table(run: Run) -> pa.Table:
+    """One row a served query: where it goes, and what that was predicted to cost there.
+
+    Columns: query, arrival_s, tau_in, tau_out, deployment, predicted_energy_j, predicted_runtime_s,
+    extrapolated.
+    """
+    import pyarrow as pa
+
+    prices, chosen = run.prices, run.ledger.deployment
+    nothing = np.full(len(prices.tau_in), np.nan)
+
+    def predicted(column: str) -> pa.Array:
+        table = [getattr(cost, column) for cost in prices.costs]
+        values = np.column_stack([nothing if item is None else item for item in table])[
+            prices.pair_of, chosen
+        ]
+        return pa.array(values, mask=np.isnan(values))
+
+    return pa.table(
+        {
+            "query": pa.array(run.served),
+            "arrival_s": pa.array(prices.queries.arrival_s),
+            "tau_in": pa.array(prices.queries.tau_in),
+            "tau_out": pa.array(prices.queries.tau_out),
+            "deployment": pa.array([prices.deployments[index].name for index in chosen.tolist()]),
+            "predicted_energy_j": predicted("energy_j"),
+            "predicted_runtime_s": predicted("runtime_s"),
+            "extrapolated": pa.array(prices.extrapolated[prices.pair_of, chosen]),
+        }
+    )

@@ -1,0 +1,147 @@
+"""The plots of a run, as PNG and SVG with the same bytes each time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmsim.errors import InputError
+from llmsim.report import charts_energy, charts_queries, series
+from llmsim.report.palette import make_palette
+from llmsim.report.rows import Row, policy_label
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+
+INK = "#22262B"
+WIDTH_IN = 8.2
+STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#9AA1AB",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9.5,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": "#E6E9ED",
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "savefig.dpi": 130,
+    "figure.dpi": 130,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "llmsim",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": "#4A515B",
+    "xtick.labelsize": 8.5,
+    "ytick.color": "#4A515B",
+    "ytick.labelsize": 8.5,
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot as it lies in the run's folder.
+
+    Attributes:
+        name: file name without its ending.
+        title: what is seen, one sentence.
+        caption: how to read it.
+        png, svg: the files.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: Path
+    svg: Path
+
+
+Chart = Callable[["Figure"], tuple[str, str] | None]
+
+
+def draw(
+    summary: Row,
+    queries: pa.Table,
+    instances: pa.Table,
+    baseline_queries: Mapping[str, pa.Table],
+    folder: Path,
+) -> list[Plot]:
+    """Draw a run; a plot whose figures are absent is left out and logged.
+
+    Args:
+        summary: the content of ``summary.json``.
+        queries: the table of ``queries.parquet``.
+        instances: the table of ``instances.parquet``.
+        baseline_queries: the same columns as `queries` for each baseline's label.
+        folder: where the files go; made if missing.
+
+    Raises:
+        InputError: when the folder cannot be made or written to.
+    """
+    palette = make_palette(summary)
+    served = series.read(queries)
+    tails = {policy_label(summary): series.latencies_s(queries)}
+    tails |= {
+        label: series.latencies_s(baseline_queries[label])
+        for label in summary.get("baselines", {})
+        if label in baseline_queries
+    }
+    rows = 1 + len(summary.get("baselines", {}))
+    charts: tuple[tuple[str, float, Chart], ...] = (
+        ("energy_accuracy", 4.6, lambda figure: charts_energy.trade_off(figure, summary, palette)),
+        (
+            "energy_deployments",
+            1.5 + 0.34 * rows,
+            lambda figure: charts_energy.by_deployment(figure, summary, palette),
+        ),
+        ("placement", 4.8, lambda figure: charts_queries.placement(figure, summary, served, palette)),
+        ("latency", 4.4, lambda figure: charts_queries.latency(figure, summary, tails, palette)),
+        ("over_time", 4.8, lambda figure: charts_queries.over_time(figure, summary, served, palette)),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _style():
+            plots = [_save(name, height, chart, folder) for name, height, chart in charts]
+    except OSError as error:
+        raise InputError(f"The plots cannot be written to {folder}: {error.strerror or error}") from error
+    return [plot for plot in plots if plot is not None]
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Matplotlib's own defaults and ours, whatever the user's matplotlibrc says; put back afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def _save(name: str, height_in: float, chart: Chart, folder: Path) -> Plot | None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_IN, height_in))
+    told = chart(figure)
+    if told is None:
+        log.info("The plot %s is left out: the run has no figures for it.", name)
+        return None
+    title, caption = told
+    figure.text(0.012, 1 - 0.10 / height_in, title, fontsize=11, fontweight="bold", va="top")
+    plot = Plot(name, title, caption, folder / f"{name}.png", folder / f"{name}.svg")
+    figure.savefig(plot.png, metadata={"Software": None})
+    figure.savefig(plot.svg, metadata={"Date": None, "Creator": None})
+    return plot

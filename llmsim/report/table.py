@@ -1,0 +1,183 @@
+"""A run at a glance in the terminal: the policy beside its baselines, its deployments, what to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmsim.report import notes, rows
+from llmsim.report.rows import Sheet
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+BETWEEN = 2
+"""Blanks between two columns."""
+
+_PLAIN = str.maketrans({"—": "-", "−": "-", "×": "x", "µ": "u", "«": '"', "»": '"', "…": "...", "─": "-"})
+
+
+def render(summary: Mapping[str, Any], console: Console) -> None:
+    """Print the tables and notes of a run.
+
+    A wide console shows the comparison as one table; a narrower one as two, energy and time; a narrow one
+    splits these between groups of columns that belong together. Nothing is left out.
+
+    Args:
+        summary: the content of ``summary.json``.
+        console: where to print; it has no colours when it is not a terminal.
+    """
+    from rich.text import Text
+
+    compared = [rows.comparison(summary, rows.ENERGY_COLUMNS + rows.TIME_COLUMNS)]
+    parts = rows.deployments(summary)
+    if len(_grids(compared[0], "policy", console)) > 1:
+        compared = [rows.comparison(summary, columns) for columns in (rows.ENERGY_COLUMNS, rows.TIME_COLUMNS)]
+    grids = [grid for sheet in compared for grid in _grids(sheet, "policy", console)]
+    console.print()
+    console.print(Text(_shown(title(summary), console), style="bold"), highlight=False)
+    for grid in grids + _grids(parts, "deployment", console):
+        console.print()
+        for line, style in grid.lines():
+            console.print(Text(_shown(line.rstrip(), console), style=style), highlight=False, soft_wrap=True)
+    console.print()
+    console.print(_notes(notes.all_notes(summary, (*compared, parts)), console))
+
+
+def cell_width(text: str) -> int:
+    """Columns of the terminal that `text` takes: two for a wide character."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def title(summary: Mapping[str, Any]) -> str:
+    """Who was served by what: one line."""
+    from llmsim.report.figures import count
+
+    settings = summary.get("policy_settings") or {}
+    said = f" (zeta {settings['zeta']:g})" if isinstance(settings.get("zeta"), int | float) else ""
+    workload = (summary.get("workload") or {}).get("name", "workload")
+    served, queries = count(summary.get("served")), count(summary.get("queries"))
+    return f"{summary.get('policy')}{said} on {workload}: {served} of {queries} queries served"
+
+
+def _grids(sheet: Sheet, first: str, console: Console) -> list[Grid]:
+    """The sheet as grids no wider than the console, split between groups of columns."""
+    widest = max(cell_width(text) for text in [first, *(label for label, _ in sheet.rows)])
+    labels = min(widest, max(12, console.width * 2 // 5))
+    grids: list[Grid] = []
+    used = console.width
+    for group in sheet.groups():
+        grid = Grid(sheet, first, labels, [group])
+        need = grid.width() - labels
+        if used + need > console.width:
+            grids.append(grid)
+            used = labels + need
+        else:
+            grids[-1].groups.append(group)
+            used += need
+    return grids
+
+
+@dataclass
+class Grid:
+    """Some groups of a sheet's columns, laid out as lines of text.
+
+    Attributes:
+        first: what heads the column of labels.
+        labels: width of that column; a longer label gets a line of its own.
+        groups: names of groups and the indices of their columns.
+    """
+
+    sheet: Sheet
+    first: str
+    labels: int
+    groups: list[tuple[str, list[int]]]
+
+    def width(self) -> int:
+        """Width of a full line."""
+        return self.labels + sum(BETWEEN + self._span(name, columns) for name, columns in self.groups)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Every line with its style."""
+        blank = " " * self.labels
+        top = blank + "".join(" " * BETWEEN + self._heading(*group) for group in self.groups)
+        names = self.first.ljust(self.labels) + "".join(self._names(*group) for group in self.groups)
+        rule = "─" * self.width()
+        lines = [(top, "bold"), (names, "bold"), (rule, "dim")]
+        for r, (label, _) in enumerate(self.sheet.rows):
+            best = self.sheet.leads and r == 0
+            style = "bold green" if best else ""
+            start = label + " " * (self.labels - cell_width(label))
+            if cell_width(label) > self.labels:
+                lines.append((label, style))
+                start = blank
+            cells = "".join(self._cells(r, *group) for group in self.groups)
+            lines.append((start + cells, style))
+            if best and len(self.sheet.rows) > 1:
+                lines.append((rule, "dim"))
+        return lines
+
+    def _unit(self, columns: list[int]) -> str:
+        return self.sheet.scales[columns[0]].unit
+
+    def _title(self, name: str, columns: list[int]) -> str:
+        unit = self._unit(columns)
+        return f"{name}, {unit}" if len(columns) > 1 and unit else name
+
+    def _column(self, column: int) -> int:
+        shown = self.sheet.columns[column]
+        cells = [self.sheet.cell(r, column) for r in range(len(self.sheet.rows))]
+        return max(len(text) for text in [shown.label, *cells])
+
+    def _span(self, name: str, columns: list[int]) -> int:
+        inner = sum(self._column(column) for column in columns) + BETWEEN * (len(columns) - 1)
+        return max(len(self._title(name, columns)), inner)
+
+    def _heading(self, name: str, columns: list[int]) -> str:
+        title, span = self._title(name, columns), self._span(name, columns)
+        return f" {title} ".center(span, "─")[:span] if 2 + len(title) <= span else title.rjust(span)
+
+    def _names(self, name: str, columns: list[int]) -> str:
+        labels = [self.sheet.columns[c].label for c in columns]
+        if len(columns) == 1:
+            labels = [", ".join(said for said in (labels[0], self._unit(columns)) if said)]
+        return self._line(name, columns, labels)
+
+    def _cells(self, row: int, name: str, columns: list[int]) -> str:
+        return self._line(name, columns, [self.sheet.cell(row, column) for column in columns])
+
+    def _line(self, name: str, columns: list[int], texts: list[str]) -> str:
+        cells = [text.rjust(self._column(c)) for c, text in zip(columns, texts, strict=True)]
+        return " " * BETWEEN + (" " * BETWEEN).join(cells).rjust(self._span(name, columns))
+
+
+def _notes(told: list[notes.Note], console: Console) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, BETWEEN, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    last = ""
+    for note in told:
+        style = "bold yellow" if note.grave else "dim"
+        about = "" if note.about == last else note.about
+        text = Text(_shown(note.text, console), style="yellow" if note.grave else "")
+        grid.add_row(Text(about, style=style), text)
+        last = note.about
+    return grid
+
+
+def _shown(text: str, console: Console) -> str:
+    """`text` in what the console can encode, without control characters that move the cursor."""
+    text = "".join(" " if ch != "\n" and (ord(ch) < 32 or 127 <= ord(ch) < 160) else ch for ch in text)
+    encoding = console.encoding
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    return text

@@ -1,0 +1,95 @@
+"""One policy's run: who was refused, what was planned, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from llmsim.backends.contract import Engine
+from llmsim.curves.cost import IntArray
+from llmsim.errors import InputError
+from llmsim.fleet.prices import Prices
+from llmsim.policies.contract import OfflinePolicy, OnlinePolicy, Plan, Selective
+from llmsim.simulation.driver import Progress, ask, follow, play
+from llmsim.simulation.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one policy did with a workload.
+
+    Attributes:
+        label: the row's name in every table.
+        policy: the policy's name and parameters.
+        prices: the served queries, priced on the whole fleet.
+        served: their numbers in the workload, ascending.
+        refused: reason to the numbers of the queries refused for it.
+        ledger: one row a served query.
+        plan: the offline decision, or None for an online policy.
+    """
+
+    label: str
+    policy: Mapping[str, Any]
+    prices: Prices
+    served: IntArray
+    refused: Mapping[str, IntArray]
+    ledger: Ledger
+    plan: Plan | None
+
+
+def admit(prices: Prices) -> tuple[IntArray, dict[str, IntArray]]:
+    """The queries that fit some deployment, and those that fit none, by reason.
+
+    Raises:
+        InputError: no query fits anywhere.
+    """
+    fits = prices.fits
+    longest = max(item.target.model.context_tokens for item in prices.deployments)
+    if not fits.any():
+        tokens = prices.queries.tau_in + prices.queries.tau_out
+        raise InputError(
+            f"No query fits: prompt and answer together take at least {int(tokens.min()):,} tokens, and the "
+            f"longest context chosen is {longest:,}. Choose a model with a longer context."
+        )
+    refused = np.flatnonzero(~fits)
+    reason = f"prompt and answer are longer than every context (at most {longest:,} tokens)"
+    return np.flatnonzero(fits), ({reason: refused} if len(refused) else {})
+
+
+def run_policy(
+    label: str,
+    policy: OfflinePolicy | OnlinePolicy,
+    settings: Mapping[str, Any],
+    workload: Prices,
+    engines: Sequence[Engine],
+    rng: Generator,
+    progress: Progress | None = None,
+) -> Run:
+    """Refuse what fits nowhere, let the policy choose, and play the rest through the fleet.
+
+    Raises:
+        InputError: no query fits, the policy cannot be used with these deployments, or its bounds cannot be
+            met.
+    """
+    served, refused = admit(workload)
+    if isinstance(policy, Selective):
+        accepted = policy.accepts(workload)
+        left_out = served[~accepted[served]]
+        if len(left_out):
+            refused = {**refused, f"does not fit {label}": left_out}
+        served = served[accepted[served]]
+        if not len(served):
+            raise InputError(f"{label}: no query fits. Choose a model with a longer context.")
+    prices = workload.take(served)
+    plan = None
+    if isinstance(policy, OfflinePolicy):
+        plan = policy.plan(prices, rng)
+        route = follow(plan.deployment)
+    else:
+        route = ask(policy, prices, rng)
+    ledger = play(prices.queries, engines, prices, route, progress)
+    return Run(label, settings, prices, served, refused, ledger, plan)

@@ -1,0 +1,45 @@
+"""Trials to curves for the chosen hardware and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from llmsim.config import Config
+from llmsim.curves import library
+from llmsim.specs.hardware import Hardware
+from llmsim.specs.model import Model
+from llmsim.trials import Trials, read, shipped
+
+Fitter = Callable[[Hardware, Model, int | None], library.FittedCurve]
+
+
+def trials_of(config: Config) -> Trials:
+    """The trials a run is fitted to: the user's own file where one is given, or else the shipped ones."""
+    path = config.trials.get("path")
+    return shipped() if path is None else read(Path(path))
+
+
+def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fitter:
+    """A function that fits one pair after the other to the run's trials."""
+    trials = trials_of(config)
+    done = 0
+
+    def fit(hardware: Hardware, model: Model, n_devices: int | None) -> library.FittedCurve:
+        nonlocal done
+        if hardware.trials_system is None:
+            hint = hardware.no_curves_hint or "Measure it, or choose a hardware that has trials."
+            raise library.NoCurve(f"no trials of {hardware.name} are shipped. {hint}")
+        curve = library.fit(
+            trials,
+            system=hardware.trials_system,
+            model=model.trials_model or model.name,
+            n_devices=n_devices,
+            form=config.curve["name"],
+        )
+        done += 1
+        if progress is not None:
+            progress(done)
+        return curve
+
+    return fit

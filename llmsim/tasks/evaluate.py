@@ -1,0 +1,288 @@
+"""task=evaluate: a workload, a fleet, a policy and its baselines; what it costs and how good it is."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.random import Generator
+
+import llmsim
+from llmsim.backends import BACKENDS
+from llmsim.config import Config
+from llmsim.errors import InputError
+from llmsim.fleet.fleet import Fleet, FleetSpec, build
+from llmsim.fleet.prices import Prices, price
+from llmsim.policies import POLICIES
+from llmsim.policies.assignment import Bounds
+from llmsim.report.columns import instances_table, plan_table, queries_table
+from llmsim.report.summary import SCHEMA_VERSION, Horizon, absences, keeps, row, saving_pct
+from llmsim.simulation.run import Run, run_policy
+from llmsim.specs.hardware import Hardware
+from llmsim.specs.model import Model
+from llmsim.tasks.curves import fitter
+from llmsim.tasks.provenance import idle_power, provenance
+from llmsim.workload.queries import Queries
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+# A share of refused queries above which the screen says so.
+REFUSED_WARNING = 0.05
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run found.
+
+    Attributes:
+        summary: the figures, as in `summary.json`.
+        queries, instances, plan: one row a query, an instance, and a served query.
+        baseline_queries: `queries` of each baseline, by label.
+        config: what was run.
+    """
+
+    summary: dict[str, Any]
+    queries: pa.Table
+    instances: pa.Table
+    plan: pa.Table
+    baseline_queries: Mapping[str, pa.Table]
+    config: Config
+
+    @property
+    def objective(self) -> float:
+        """What a sweep minimises: active joules, or NaN where no energy was measured."""
+        energy_j = self.summary["energy_active_j"]
+        return float("nan") if energy_j is None else float(energy_j)
+
+    def show(self, console: Any) -> None:
+        """Print the tables on a rich console."""
+        from llmsim.report.table import render
+
+        render(self.summary, console)
+
+    def save(self, folder: Path) -> None:
+        """Write every file of the run; figures first, so that no later trouble loses them."""
+        from llmsim.report.page import write
+        from llmsim.report.plots import draw
+        from llmsim.report.write import write_json, write_tables
+
+        write_json(self.summary, folder / "summary.json")
+        write_tables(folder, self.queries, self.instances, self.plan)
+        plots = draw(self.summary, self.queries, self.instances, self.baseline_queries, folder / "plots")
+        write(self.summary, plots, folder / "report.html", self.config.to_yaml())
+
+
+@dataclass
+class Evaluate:
+    """The default task; it has no settings of its own."""
+
+    def run(self, config: Config, progress: Progress | None = None) -> Evaluation:
+        """Evaluate the configuration."""
+        return evaluate(config, progress)
+
+
+def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
+    """Play the workload through the fleet under the policy and each baseline.
+
+    Args:
+        config: from `load_config`.
+        progress: told the stage, how much of it is done, and of how much.
+
+    Raises:
+        InputError: anything in the configuration or its files that cannot be used.
+    """
+    watch = Stopwatch()
+    policy = POLICIES.build(config.policy)  # first: a mistake here must not cost the time of what follows
+    backend = BACKENDS.build(config.backend)
+    with watch("workload"):
+        queries = _workload(config)
+    with watch("curves"):
+        fleet = _fleet(config, progress)
+        prices = price(queries, fleet.deployments)
+    bounds = _bounds(policy, prices)
+    rows = [("", policy, config.policy), *_baselines(config, fleet)]
+    engines = [backend.open(item) for item in fleet.deployments]
+    for engine in engines:
+        engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
+    runs: list[Run] = []
+    with watch("policies"):
+        for number, (label, chosen, settings) in enumerate(rows):
+            step = _step(progress, f"{label or settings['name']} ({number + 1} of {len(rows)})", len(queries))
+            rng = _rng(config.seed, label)
+            runs.append(run_policy(label or settings["name"], chosen, settings, prices, engines, rng, step))
+    for engine in engines:
+        engine.close()
+    with watch("tables"):
+        horizon = _horizon(queries, runs, fleet)
+        summary = _summary(config, fleet, queries, runs, horizon, bounds, backend.method)
+        result = Evaluation(
+            summary=summary,
+            queries=queries_table(runs[0], queries),
+            instances=instances_table(runs[0], horizon.length_s),
+            plan=plan_table(runs[0]),
+            baseline_queries={run.label: queries_table(run, queries) for run in runs[1:]},
+            config=config,
+        )
+    summary["timing"] = watch.seconds
+    return result
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds of each stage; the only figures of a run that change from one time to the next."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the block as `<stage>_s`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[f"{stage}_s"] = time.perf_counter() - start
+
+
+def _workload(config: Config) -> Queries:
+    from llmsim.workload.settings import load
+
+    queries = load(config.workload, _rng(config.seed, "workload"))
+    for note in queries.notes:
+        log.info("%s", note)
+    return queries
+
+
+def _fleet(config: Config, progress: Progress | None) -> Fleet:
+    spec = FleetSpec.from_config(config.fleet)
+    hardware = [Hardware.from_config(name, node) for name, node in config.hardware.items()]
+    models = [Model.from_config(name, node) for name, node in config.model.items()]
+    if not hardware or not models:
+        raise InputError("Choose at least one hardware and one model, such as hardware=a100 model=llama2_7b.")
+    fleet = build(
+        spec, hardware, models, fitter(config, _step(progress, "curves", len(hardware) * len(models)))
+    )
+    for note in fleet.notes:
+        log.warning("%s", note)
+    for pair, reason in fleet.absent.items():
+        log.warning("%s is left out: %s", pair, reason)
+    return fleet
+
+
+def _baselines(config: Config, fleet: Fleet) -> list[tuple[str, Any, dict[str, Any]]]:
+    """Label, policy and settings of each baseline; the run's own policy is not repeated."""
+    found: list[tuple[str, Any, dict[str, Any]]] = []
+    for entry in config.baselines:
+        settings = {"name": entry} if isinstance(entry, str) else dict(entry)
+        if settings == {"name": "single"}:
+            for item in fleet.deployments:
+                one = {"name": "single", "deployment": item.name}
+                found.append((f"only {item.name}", POLICIES.build(one), one))
+            continue
+        label = str(settings.get("name"))
+        parameters = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "name")
+        policy = POLICIES.build(settings)
+        found.append((f"{label} ({parameters})" if parameters else label, policy, settings))
+    return [item for item in found if item[2] != config.policy]
+
+
+def _bounds(policy: Any, prices: Prices) -> Bounds | None:
+    """The bounds on counts that the run's policy keeps, or None where it keeps none."""
+    if not hasattr(policy, "bounds"):
+        return None
+    bounds: Bounds = policy.bounds(
+        [item.share for item in prices.deployments],
+        [item.name for item in prices.deployments],
+        int(prices.fits.sum()),
+    )
+    return bounds
+
+
+def _horizon(queries: Queries, runs: list[Run], fleet: Fleet) -> Horizon:
+    """One horizon for all rows of a table, so that a straggler of one changes no other's idle energy."""
+    start_s = float(queries.arrival_s[0])
+    longest_s = max(run.ledger.end_of_run_s for run in runs)
+    if fleet.horizon_s is None:
+        return Horizon(start_s, longest_s)
+    if start_s + fleet.horizon_s < longest_s:
+        log.warning(
+            "fleet.horizon_s=%g ends before the last query does; idle energy counts over %.6g s instead.",
+            fleet.horizon_s,
+            longest_s - start_s,
+        )
+    return Horizon(start_s, max(start_s + fleet.horizon_s, longest_s))
+
+
+def _summary(
+    config: Config,
+    fleet: Fleet,
+    queries: Queries,
+    runs: list[Run],
+    horizon: Horizon,
+    bounds: Bounds | None,
+    method: str,
+) -> dict[str, Any]:
+    own = row(runs[0], horizon)
+    warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
+    warnings += _complaints(own, len(queries))
+    baselines = {}
+    for run in runs[1:]:
+        figures = row(run, horizon)
+        reason = keeps(run, bounds, len(runs[0].served))
+        figures["keeps_bounds"] = reason is None
+        for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
+            figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
+        if reason:
+            figures["saving_absent"] = reason
+        baselines[run.label] = figures
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "llmsim_version": llmsim.__version__,
+        **own,
+        "seed": config.seed,
+        "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
+        "queries": len(queries),
+        "horizon_s": horizon.length_s,
+        "energy_scope": fleet.energy_scope,
+        "energy_method": method,
+        "idle_power": idle_power(fleet),
+        "absent": absences(own, runs[0]),
+        "warnings": warnings,
+        "baselines": baselines,
+        "provenance": provenance(config, fleet),
+    }
+
+
+def _complaints(own: Mapping[str, Any], total: int) -> list[str]:
+    """What the person at the screen should know before trusting the table."""
+    found = []
+    if own["refused"] > REFUSED_WARNING * total:
+        reasons = "; ".join(f"{count:,}: {reason}" for reason, count in own["refused_reasons"].items())
+        found.append(f"{own['refused']:,} of {total:,} queries are refused ({reasons}).")
+    for name, figures in own["negative_predictions"].items():
+        found.append(
+            f"The curve of {name} predicts negative energy for {figures['queries_priced']:,} queries "
+            f"({figures['energy_priced_j']:.4g} J in sum); {figures['queries_served']:,} of them are served "
+            f"there ({figures['energy_served_j']:.4g} J). Choose curve=auto for one that cannot."
+        )
+    for message in found:
+        log.warning("%s", message)
+    return found
+
+
+def _step(progress: Progress | None, stage: str, total: int) -> Callable[[int], None] | None:
+    return None if progress is None else lambda done: progress(stage, done, total)
+
+
+def _rng(seed: int, purpose: str) -> Generator:
+    """A generator of its own for each purpose, so that adding a baseline changes no other row."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
