@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("llmsim")
 
 USAGE_ERROR = 2
+# Columns of a table that goes to a file or a pipe.
+_WIDTH = 120
 # Flags of Hydra's after which the next word is not an override.
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn")
 _HELP = ("--help", "-h", "--hydra-help", "--version")
@@ -76,7 +78,7 @@ def _run(composed: DictConfig, folder: Path) -> float:
 
     config = from_composed(composed)
     task = TASKS.build(config.task)
-    screen = Console()
+    screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH)
     with Bar(sys.stderr) as bar:
         result: Any = task.run(config, bar.update)
         bar.update("files", 0, 1)

