@@ -1,0 +1,6 @@
+"""The measurement table: one tidy schema for every trial, ours or published."""
+
+from llmsim.trials.shipped import shipped
+from llmsim.trials.table import Trials
+
+__all__ = ["Trials", "shipped"]
