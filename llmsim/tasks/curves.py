@@ -7,9 +7,10 @@ from pathlib import Path
 
 from llmsim.config import Config
 from llmsim.curves import library
+from llmsim.curves.forms import from_config
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
-from llmsim.trials import Trials, read, shipped
+from llmsim.trials import Trials, shipped
 
 Fitter = Callable[[Hardware, Model, int | None], library.FittedCurve]
 
@@ -17,12 +18,13 @@ Fitter = Callable[[Hardware, Model, int | None], library.FittedCurve]
 def trials_of(config: Config) -> Trials:
     """The trials a run is fitted to: the user's own file where one is given, or else the shipped ones."""
     path = config.trials.get("path")
-    return shipped() if path is None else read(Path(path))
+    return shipped()
 
 
 def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fitter:
     """A function that fits one pair after the other to the run's trials."""
     trials = trials_of(config)
+    form = from_config(config.curve)
     done = 0
 
     def fit(hardware: Hardware, model: Model, n_devices: int | None) -> library.FittedCurve:
@@ -35,7 +37,7 @@ def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fit
             system=hardware.trials_system,
             model=model.trials_model or model.name,
             n_devices=n_devices,
-            form=config.curve["name"],
+            form=form,
         )
         done += 1
         if progress is not None:
