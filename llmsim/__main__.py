@@ -50,11 +50,11 @@ def main() -> None:
             raise
         _complain(f"{error.filename}: {error.strerror}. Choose another folder: hydra.run.dir=FOLDER.")
     if failures:
-        _complain(f"{len(failures)} of the sweep's runs failed:\n" + "\n".join(failures))
+        _complain("\n".join(failures))
 
 
 def _job(composed: DictConfig, failures: list[str]) -> float:
-    """One run; in a sweep its failure is noted and the next goes on."""
+    """One run; its failure is noted, so that in a sweep the next goes on, and told at the end."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -64,9 +64,9 @@ def _job(composed: DictConfig, failures: list[str]) -> float:
         return _run(composed, folder)
     except InputError as error:
         log.info("failed: %s", error)
-        if hydra_config.mode != RunMode.MULTIRUN:
-            raise
-        failures.append(f"  {hydra_config.job.num} ({hydra_config.job.override_dirname}): {error}")
+        swept = hydra_config.mode == RunMode.MULTIRUN
+        place = f"run {hydra_config.job.num} ({hydra_config.job.override_dirname}): " if swept else ""
+        failures.append(f"{place}{error}")
         return float("nan")
 
 

@@ -29,12 +29,9 @@ def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fit
 
     def fit(hardware: Hardware, model: Model, n_devices: int | None) -> library.FittedCurve:
         nonlocal done
-        if hardware.trials_system is None:
-            hint = hardware.no_curves_hint or "Measure it, or choose a hardware that has trials."
-            raise library.NoCurve(f"no trials of {hardware.name} are shipped. {hint}")
         curve = library.fit(
             trials,
-            system=hardware.trials_system,
+            system=hardware.trials_system or hardware.name,
             model=model.trials_model or model.name,
             n_devices=n_devices,
             form=form,
