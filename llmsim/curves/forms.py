@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from llmsim.config import parse
 from llmsim.curves.form import Form
-from llmsim.errors import InputError, did_you_mean
+from llmsim.errors import InputError
+from llmsim.registry import Registry
 
-BUILT_IN: dict[str, str] = {
-    "interaction": "llmsim.curves.interaction:Interaction",
-    "recompute": "llmsim.curves.recompute:Recompute",
-    "roofline": "llmsim.curves.roofline:Roofline",
-}
+FORMS = Registry(
+    kind="curve",
+    entry_points="llmsim.curves",
+    built_in={
+        "interaction": "llmsim.curves.interaction:Interaction",
+        "recompute": "llmsim.curves.recompute:Recompute",
+        "roofline": "llmsim.curves.roofline:Roofline",
+    },
+)
 
 # Which forms `auto` chooses from, for trials of whole queries without a KV cache.
 CANDIDATES: tuple[str, ...] = ("recompute", "roofline")
-
-
 AUTO = "auto"
 
 
@@ -29,13 +30,7 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Form:
     Raises:
         InputError: an unknown name, or a setting that the form does not have.
     """
-    if name not in BUILT_IN:
-        known = [*BUILT_IN, AUTO]
-        raise InputError(f"curve={name}: no such form. {did_you_mean(name, known, 'form')}")
-    module, _, cls = BUILT_IN[name].partition(":")
-    form: Form = parse(
-        getattr(importlib.import_module(module), cls), {**(settings or {}), "name": name}, "curve"
-    )
+    form: Form = FORMS.build({**(settings or {}), "name": name})
     return form
 
 
