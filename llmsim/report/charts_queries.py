@@ -108,9 +108,9 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
     last = max((float(served.end_s[index].max()) for index in running.values()), default=0.0)
     if last <= 0:
         return None
-    edges = np.linspace(0.0, max(last, summary.get("horizon_s") or 0.0), BINS + 1)
-    upper = figure.add_axes((0.085, 0.525, 0.885, 0.335))
-    lower = figure.add_axes((0.085, 0.115, 0.885, 0.335), sharex=upper)
+    edges = np.linspace(0.0, last, BINS + 1)
+    colours = [palette.colour(name) for name in running]
+    upper, lower = _two_panels(figure, colours, list(running))
     took = served.end_s - served.start_s
     watts = np.divide(served.energy_j, took, out=np.zeros_like(took), where=took > 0)
     levels = [
@@ -121,9 +121,8 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
         for rate in (np.ones_like(took), np.nan_to_num(watts))
     ]  # fmt: skip
     scale = unit_of([float(np.sum(levels[1], axis=0).max())], POWER)
-    colours = [palette.colour(name) for name in running]
     middle = (edges[:-1] + edges[1:]) / 2
-    areas = upper.stackplot(middle, levels[0], colors=colours, linewidth=0)
+    upper.stackplot(middle, levels[0], colors=colours, linewidth=0)
     lower.stackplot(middle, [level / scale.factor for level in levels[1]], colors=colours, linewidth=0)
     upper.set_ylabel("busy instances")
     lower.set_ylabel(f"active power ({scale.unit})")
@@ -134,17 +133,18 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.margins(y=0.08)
-    height = figure.get_figheight()
-    figure.legend(
-        areas,
-        list(running),
-        loc="upper left",
-        bbox_to_anchor=(0.075, 1 - 0.36 / height),
-        ncols=4,
-        borderpad=0,
-        handlelength=1.0,
-    )
     return _busy_title(summary, served), f"Means over {edges[1]:.3g} s; idle power is not in the lower panel."
+
+
+def _two_panels(figure: Figure, colours: Sequence[str], names: Sequence[str]) -> tuple[Axes, Axes]:
+    """Two axes over one another that share their time, under a legend."""
+    from matplotlib.patches import Patch
+
+    top = labels.legend_on_top(figure, [Patch(facecolor=colour) for colour in colours], names, 0.08)
+    height = figure.get_figheight()
+    panel = (height - top - 0.53 - 0.35) / 2 / height
+    upper = figure.add_axes((0.085, 1 - top / height - panel, 0.89, panel))
+    return upper, figure.add_axes((0.085, 0.53 / height, 0.89, panel), sharex=upper)
 
 
 def beside_legend(figure: Figure, names: Sequence[str]) -> Axes:
