@@ -275,7 +275,9 @@ def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in node:
         if key not in fields:
-            known = did_you_mean(str(key), fields, "setting") if fields else f"{cls.__name__} has no settings."
+            known = (
+                did_you_mean(str(key), fields, "setting") if fields else f"{cls.__name__} has no settings."
+            )
             raise InputError(f"{prefix}{key}: no such setting. {known}")
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING

@@ -10,7 +10,7 @@ from llmsim.curves import library
 from llmsim.curves.forms import from_config
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
-from llmsim.trials import Trials, shipped
+from llmsim.trials import Trials, read, shipped
 
 Fitter = Callable[[Hardware, Model, int | None], library.FittedCurve]
 
@@ -18,7 +18,7 @@ Fitter = Callable[[Hardware, Model, int | None], library.FittedCurve]
 def trials_of(config: Config) -> Trials:
     """The trials a run is fitted to: the user's own file where one is given, or else the shipped ones."""
     path = config.trials.get("path")
-    return shipped()
+    return shipped() if path is None else read(Path(path))
 
 
 def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fitter:

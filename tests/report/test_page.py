@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import NAMES, ONLY, REASON, Run
+from tests.report.conftest import NAMES, ONLY, REASON, Run
 
 from llmsim.errors import InputError
 from llmsim.report.page import headline, render, saving, write

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REASON, Run
+from tests.report.conftest import REASON, Run
 
 from llmsim.errors import InputError
 from llmsim.report.charts_energy import cheapest, nearest
