@@ -167,6 +167,8 @@ def plain_ticks(axis: Axis) -> None:
         low, high = axis.get_view_interval()
         if high / low < 300:
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        else:
+            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axis.set_minor_formatter(NullFormatter())
 
 
