@@ -18,14 +18,14 @@ Point = tuple[float, float]
 
 
 def trade_off(figure: Figure, summary: Row, palette: Palette) -> tuple[str, str] | None:
-    """Active energy of a served query against accuracy, one point a row; None when no row has both.
+    """Active energy of a served query against accuracy, one point a row; None for fewer than two points.
 
     Returns:
         Title and caption.
     """
     rows = {policy_label(summary): summary, **summary.get("baselines", {})}
     points = {label: point for label, row in rows.items() if (point := _point(row)) is not None}
-    if policy_label(summary) not in points:
+    if policy_label(summary) not in points or len(points) < 2:
         return None
     scale = unit_of([y for _, y in points.values()], ENERGY)
     points = {label: (x, y / scale.factor) for label, (x, y) in points.items()}

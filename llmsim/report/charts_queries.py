@@ -159,14 +159,17 @@ def legend_at(axes: Axes) -> tuple[float, float]:
 
 
 def plain_ticks(axis: Axis) -> None:
-    """Whole numbers and decimals on an axis instead of powers of ten; 1, 2, 5 where decades are few."""
+    """Whole numbers and decimals on an axis instead of powers of ten; more of them where decades are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
         if high / low < 300:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            few = (1.0, 2.0, 5.0) if high / low > 12 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+            axis.set_major_locator(LogLocator(subs=few))
+        else:
+            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axis.set_minor_formatter(NullFormatter())
 
 
@@ -184,9 +187,10 @@ def _dots(axes: Axes, served: Served, index: series.I, look: tuple[str, str]) ->
     rare = len(index) <= 30
     drawn = series.every(index, max(200, SAMPLE * len(index) // max(1, len(served.deployment))))
     colour, marker = look
+    size = 7 if len(served.deployment) > 3000 else 16
     axes.scatter(
         np.maximum(served.tau_in[drawn], 1), np.maximum(served.tau_out[drawn], 1),
-        s=46 if rare and marker == "o" else 7, c=colour, marker=marker, alpha=1.0 if rare else 0.55,
+        s=46 if rare and marker == "o" else size, c=colour, marker=marker, alpha=1.0 if rare else 0.55,
         linewidths=0.8 if rare or marker == "x" else 0, edgecolors=None if marker == "x" else "white",
         rasterized=True,
     )  # fmt: skip

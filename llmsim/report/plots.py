@@ -142,6 +142,6 @@ def _save(name: str, chart: Chart, folder: Path) -> Plot | None:
     size = min(11.0, 11.0 * room / (BOLD * text_width_in([title], 11.0)))
     figure.text(0.012, 1 - 0.10 / figure.get_figheight(), title, fontsize=size, fontweight="bold", va="top")
     plot = Plot(name, title, caption, folder / f"{name}.png", folder / f"{name}.svg")
-    figure.savefig(plot.png, metadata={"Software": None})
+    figure.savefig(plot.png, metadata={"Software": None}, pil_kwargs={"compress_level": 4})
     figure.savefig(plot.svg, metadata={"Date": None, "Creator": None})
     return plot
