@@ -17,7 +17,7 @@ class NoCurve(InputError):
     """No trials give this system and model a curve; says why and what would give it one."""
 
 
-REMEDY = "Measure it with task=characterize, or give your own measurements with trials.path=FILE."
+REMEDY = "Give your own measurements with trials.path=FILE, or choose one that was measured."
 
 
 def rows_of(

@@ -159,6 +159,7 @@ def _deployments(run: Run, horizon: Horizon, accuracy: FloatArray | None) -> dic
             "devices_per_instance": item.target.n_devices,
             "share": item.share,
             "utilisation": float(instances.busy_s[own].sum() / (horizon.length_s * item.instances)),
+            "mean_runtime_s": float(np.mean((ledger.end_s - ledger.start_s)[here])) if here.any() else None,
             "latency_s": _spread((ledger.end_s - ledger.arrival_s)[here]),
         }
     return result

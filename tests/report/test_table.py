@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import NAMES, ONLY, REASON, Run
+from tests.report.conftest import NAMES, ONLY, REASON, Run
 from rich.console import Console
 
 from llmsim.report.table import cell_width, render
