@@ -14,11 +14,11 @@ KILO = 1000.0
 
 @dataclass(frozen=True)
 class Decode:
-    """`max(weights, compute*batch) + query*batch + context*(total context)`, the maximum smooth.
+    """`max(floor, compute*batch) + query*batch + context*(total context)`, the maximum smooth.
 
-    A step reads the weights once for the whole batch, or is bound by the batch's arithmetic; each query adds
-    its own work, and its keys and values are read. Only the batch term bends: the step is affine in the total
-    context (thousands of tokens over all queries), so any number of steps sums exactly.
+    A step reads the weights once for the whole batch (the floor), or is bound by the batch's arithmetic; each
+    query adds its own work, and its keys and values are read. Only the batch term bends: the step is affine
+    in the total context (thousands of tokens over all queries), so any number of steps sums exactly.
 
     Args:
         robust_scale: relative error beyond which a trial's pull is bounded.
@@ -35,9 +35,9 @@ class Decode:
         return True
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """weights, compute, query, context (each at least 0) and sharpness (at least 1)."""
+        """floor, compute, query, context (each at least 0) and sharpness (at least 1)."""
         return (
-            Parameter("weights", "{y}/step"),
+            Parameter("floor", "{y}/step"),
             Parameter("compute", "{y}/step/query"),
             Parameter("query", "{y}/step/query"),
             Parameter("context", "{y}/step/kilotoken"),
@@ -54,10 +54,10 @@ class Decode:
         if not isinstance(design, DecodeDesign):
             raise TypeError("not a decode step")
         features = np.column_stack([np.ones_like(design.batch), design.batch, design.context])
-        weights, query, context = linear_start(features, measured)
-        weights = max(weights, 0.5 * float(measured.min()))
+        floor, query, context = linear_start(features, measured)
+        floor = max(floor, 0.5 * float(measured.min()))
         compute = 0.5 * float(np.max(measured / design.batch.max()))
-        return np.array([weights, compute, max(query, 1e-3 * weights), max(context, 1e-3 * weights), 4.0])
+        return np.array([floor, compute, max(query, 1e-3 * floor), max(context, 1e-3 * floor), 4.0])
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,10 @@ class DecodeDesign:
 
     def evaluate(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Seconds or joules of a step, shape (n,), and derivatives, shape (n, 5)."""
-        weights, compute, query, context, sharpness = theta
-        floor = np.full_like(self.batch, weights)
-        bound, by_floor, by_work, by_sharpness = smooth_max(floor, compute * self.batch, sharpness)
+        floor, compute, query, context, sharpness = theta
+        bound, by_floor, by_work, by_sharpness = smooth_max(
+            np.full_like(self.batch, floor), compute * self.batch, sharpness
+        )
         value = bound + query * self.batch + context * self.context
         slopes = [by_floor, by_work * self.batch, self.batch, self.context, by_sharpness]
         return value, np.column_stack(slopes)

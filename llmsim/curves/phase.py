@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.cost import Cost
+from llmsim.curves.cost import BoolArray, Cost
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import FloatArray, IntArray
@@ -86,7 +86,9 @@ class FittedPhaseCurve:
         """
         if seconds <= 0:
             return 0
-        first, second = self.decode_time.predict(np.array([batch, batch]), np.array([context, context + batch]))[0]
+        first, second = self.decode_time.predict(
+            np.array([batch, batch]), np.array([context, context + batch])
+        )[0]
         growth = max(second - first, 0.0)
         linear = first - growth / 2
         # The stable root of growth/2*n^2 + linear*n = seconds.
@@ -102,8 +104,8 @@ class FittedPhaseCurve:
             steps += 1
         return steps
 
-    def whole(self, tau_in: IntArray, tau_out: IntArray, batch: Amount = 1) -> Cost:
-        """Cost of a batch of like queries from its prompts to its last token.
+    def cost(self, tau_in: IntArray, tau_out: IntArray, batch: Amount = 1) -> Cost:
+        """Cost of a batch of like queries from its prompts to its last token; of one query alone unless said.
 
         Args:
             tau_in, tau_out: tokens of each of the queries, shape (n,), at least 1.
@@ -127,8 +129,6 @@ class FittedPhaseCurve:
         return (None, None) if self.phase_energy is None else self.phase_energy.predict(*inputs)
 
 
-def _cost(
-    values: tuple[FloatArray | None, ...], outside: FloatArray, shape: tuple[int, ...]
-) -> Cost:
+def _cost(values: tuple[FloatArray | None, ...], outside: BoolArray, shape: tuple[int, ...]) -> Cost:
     seconds, seconds_se, joules, joules_se = (None if v is None else v.reshape(shape) for v in values)
     return Cost(seconds, seconds_se, joules, joules_se, outside.reshape(shape))

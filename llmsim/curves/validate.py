@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,18 @@ class LeftOut:
     def r2(self) -> float:
         """Centred R2 of the left-out predictions."""
         return r2_centred(self.measured, self.predicted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The errors as plain data, keys with their units."""
+        return {
+            "n": len(self.measured),
+            "cells": len(np.unique(self.groups)),
+            "loco_mape_pct": self.mape_pct,
+            "loco_median_ape_pct": self.median_ape_pct,
+            "loco_r2": self.r2,
+            "interval_coverage_pct": 100.0 * float(self.covered().mean()),
+            "interval_half_width_pct": float(np.median(self.half_widths_pct())),
+        }
 
     def scatter(self, rows: NDArray[np.bool_] | None = None) -> float:
         """Standard deviation of one trial about the curve, from the left-out errors of the chosen rows.

@@ -99,7 +99,7 @@ def test_a_file_that_is_no_curve_is_refused(tmp_path):
 def test_a_target_without_trials_says_what_would_give_it_some(shipped, system, model, says):
     with pytest.raises(NoCurve, match=says) as error:
         library.fit(shipped, system=system, model=model)
-    assert "task=characterize" in str(error.value)
+    assert "trials.path=FILE" in str(error.value)
 
 
 def test_a_number_of_devices_that_was_not_measured_is_refused(shipped):
