@@ -13,7 +13,10 @@ FORMS = Registry(
     kind="curve",
     entry_points="llmsim.curves",
     built_in={
+        "decode": "llmsim.curves.decode:Decode",
         "interaction": "llmsim.curves.interaction:Interaction",
+        "phase_energy": "llmsim.curves.phase_energy:PhaseEnergy",
+        "prefill": "llmsim.curves.prefill:Prefill",
         "recompute": "llmsim.curves.recompute:Recompute",
         "roofline": "llmsim.curves.roofline:Roofline",
     },

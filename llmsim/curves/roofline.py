@@ -9,8 +9,7 @@ import numpy as np
 from llmsim.curves.context_sum import ContextSum
 from llmsim.curves.form import FloatArray, IntArray, Parameter
 from llmsim.curves.recompute import KILO, Recompute
-
-TINY = 1e-30  # keeps logarithms of an absent term finite; its power vanishes
+from llmsim.curves.smooth_max import smooth_max
 
 
 @dataclass(frozen=True)
@@ -65,19 +64,10 @@ class Roofline:
         The rows are the cost and its derivatives by floor, linear, quadratic and sharpness.
         """
         floor, linear, quadratic, _, sharpness = theta
-        floor = max(floor, TINY)
         kilo = context / KILO
-        work = np.maximum((linear + quadratic * kilo) * kilo, TINY)
-        lead = np.log(work / floor)  # by how much work leads
-        power = np.exp(np.minimum(sharpness * lead, 600.0))
-        level = np.log1p(power)
-        cost = floor * np.exp(level / sharpness)
-        share = power / (1 + power)  # of work in the norm
-        by_work = cost / work * share
+        work = (linear + quadratic * kilo) * kilo
         out = np.empty((5, len(context)))
-        out[0] = cost
-        out[1] = cost / floor * (1 - share)
+        out[0], out[1], by_work, out[4] = smooth_max(np.float64(floor), work, sharpness)
         np.multiply(by_work, kilo, out=out[2])
         np.multiply(out[2], kilo, out=out[3])
-        out[4] = cost * (share * lead - level / sharpness) / sharpness
         return out

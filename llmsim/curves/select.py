@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,25 +84,32 @@ def refuse_mixed(rows: Trials, what: str) -> None:
             )
 
 
-def refuse_unfit(inputs: dict[str, Any], measured: Any, parameters: int, what: str) -> None:
-    """Raise InputError when trials cannot determine a form.
+def refuse_unfit(measured: Any, cells: Any, parameters: int, what: str) -> None:
+    """Raise InputError when trials are too few for a form, or not numbers above 0.
 
     Args:
-        inputs: input name to its value at each trial, shape (n,).
         measured: joules or seconds, shape (n,).
+        cells: label of each trial's setting, shape (n,).
         parameters: how many parameters the form has.
     """
-    if not np.all(np.isfinite(measured)) or np.any(measured <= 0):
-        bad = measured[~(np.isfinite(measured) & (measured > 0))][0]
-        raise InputError(f"{what}: a measured value is {bad}; every one must be finite and above 0.")
-    cells = len(np.unique(np.stack(list(inputs.values())), axis=1).T)
-    if cells <= parameters:
+    sound = np.isfinite(measured) & (measured > 0)
+    if not np.all(sound):
         raise InputError(
-            f"{what}: {cells} different settings cannot determine {parameters} parameters and their error; "
-            f"at least {parameters + 1} are needed."
+            f"{what}: a measured value is {measured[~sound][0]}; every one must be finite and above 0."
         )
-    for name, values in inputs.items():
-        if len(np.unique(values)) < 2:
+    settings = len(np.unique(cells))
+    if settings <= parameters:
+        raise InputError(
+            f"{what}: {settings} different settings cannot determine {parameters} parameters and their "
+            f"error; at least {parameters + 1} are needed."
+        )
+
+
+def refuse_constant(rows: Trials, names: Sequence[str], what: str) -> None:
+    """Raise InputError when a column whose effect is sought has one value only."""
+    for name in names:
+        values = rows.distinct(name)
+        if len(values) < 2:
             raise InputError(
                 f"{what}: every trial has {name} = {values[0]}; its effect cannot be told. "
                 f"Measure at least two levels of {name}."

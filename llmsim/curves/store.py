@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from llmsim.curves.domain import Domain
+from llmsim.curves.fitted import Fitted
 from llmsim.curves.forms import build
 from llmsim.curves.library import FittedCurve
-from llmsim.curves.query import Fitted, FittedQueryCurve
+from llmsim.curves.phase import FittedPhaseCurve
+from llmsim.curves.query import FittedQueryCurve
 from llmsim.errors import InputError
 
 VERSION = 1  # of the file's layout
@@ -58,13 +60,12 @@ def as_dict(fitted: FittedCurve) -> dict[str, Any]:
     curve = fitted.curve
     return {
         "version": VERSION,
-        "kind": "query",
+        "kind": "phase" if isinstance(curve, FittedPhaseCurve) else "query",
         "n_devices": fitted.n_devices,
         "kv_cache": fitted.kv_cache,
         "batch": fitted.batch,
         "precision": fitted.precision,
-        "energy": _fitted_as_dict(curve.energy),
-        "runtime": _fitted_as_dict(curve.runtime),
+        "parts": {name: _fitted_as_dict(part) for name, part in curve.parts().items()},
         "domain": {
             "names": list(curve.domain.names),
             "least": list(curve.domain.least),
@@ -81,15 +82,18 @@ def from_dict(data: dict[str, Any]) -> FittedCurve:
         tuple(data["domain"]["least"]),
         tuple((first, second) for first, second in data["domain"]["corners"]),
     )
-    curve = FittedQueryCurve(_fitted_from_dict(data["runtime"]), _fitted_from_dict(data["energy"]), domain)
+    parts = {name: _fitted_from_dict(part) for name, part in data["parts"].items()}
+    curve: FittedQueryCurve | FittedPhaseCurve
+    if data["kind"] == "phase":
+        curve = FittedPhaseCurve(parts["prefill"], parts["decode"], parts.get("energy"), domain)
+    else:
+        curve = FittedQueryCurve(parts.get("runtime"), parts.get("energy"), domain)
     return FittedCurve(
         curve, data["n_devices"], data["kv_cache"], data["batch"], data["precision"], data["provenance"]
     )
 
 
-def _fitted_as_dict(fitted: Fitted | None) -> dict[str, Any] | None:
-    if fitted is None:
-        return None
+def _fitted_as_dict(fitted: Fitted) -> dict[str, Any]:
     names = [parameter.name for parameter in fitted.form.parameters()]
     return {
         "form": dataclasses.asdict(fitted.form),  # type: ignore[call-overload]
@@ -100,9 +104,7 @@ def _fitted_as_dict(fitted: Fitted | None) -> dict[str, Any] | None:
     }
 
 
-def _fitted_from_dict(data: dict[str, Any] | None) -> Fitted | None:
-    if data is None:
-        return None
+def _fitted_from_dict(data: dict[str, Any]) -> Fitted:
     form = build(data["form"]["name"], data["form"])
     return Fitted(
         form,

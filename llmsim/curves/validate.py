@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,37 +53,45 @@ class LeftOut:
         """Centred R2 of the left-out predictions."""
         return r2_centred(self.measured, self.predicted)
 
-    def scatter(self, rows: NDArray[np.bool_] | None = None) -> float:
-        """The scatter of one trial that makes intervals of `LEVEL` cover that share of the left-out trials.
+    def as_dict(self) -> dict[str, Any]:
+        """The errors as plain data, keys with their units."""
+        return {
+            "n": len(self.measured),
+            "cells": len(np.unique(self.groups)),
+            "loco_mape_pct": self.mape_pct,
+            "loco_median_ape_pct": self.median_ape_pct,
+            "loco_r2": self.r2,
+            "interval_coverage_pct": 100.0 * float(self.covered().mean()),
+            "interval_half_width_pct": float(np.median(self.half_widths_pct())),
+        }
 
-        Split-conformal: a quantile of the left-out errors, so no distribution is assumed.
+    def scatter(self, rows: NDArray[np.bool_] | None = None) -> float:
+        """Standard deviation of one trial about the curve, from the left-out errors of the chosen rows.
+
+        The errors of these curves have heavier tails than a normal law's (a stopped generation, a disturbed
+        run): they follow Laplace's, whose standard deviation is sqrt(2) times its mean absolute error. Its
+        90 % interval is as wide as a normal one of that deviation, to 1 %.
         """
-        chosen = np.ones(len(self.measured), dtype=np.bool_) if rows is None else rows
-        needed = np.sort(self._needed()[chosen])
-        place = min(int(np.ceil((len(needed) + 1) * LEVEL)), len(needed)) - 1
-        return float(np.sqrt(needed[place]))
+        size = self.measured if self.relative else np.ones_like(self.measured)
+        errors = np.abs(self.predicted - self.measured) / size
+        return float(np.sqrt(2.0) * np.mean(errors if rows is None else errors[rows]))
 
     def covered(self) -> NDArray[np.bool_]:
         """Whether each trial lies in its interval, with the scatter taken from all other groups."""
-        needed = self._needed()
         out = np.empty(len(self.measured), dtype=np.bool_)
         for group in np.unique(self.groups):
             inside = self.groups == group
-            out[inside] = needed[inside] <= self.scatter(~inside) ** 2
+            reach = self._half_widths(self.scatter(~inside))
+            out[inside] = (np.abs(self.measured - self.predicted) <= reach)[inside]
         return out
 
     def half_widths_pct(self) -> FloatArray:
         """Half the interval's width as a share of the prediction, percent, shape (n,)."""
-        size = np.abs(self.predicted)
-        scatter = self.scatter() * (size if self.relative else 1.0)
-        return np.asarray(100.0 * Z * np.sqrt(scatter**2 + self.curve_se**2) / size)
+        return np.asarray(100.0 * self._half_widths(self.scatter()) / np.abs(self.predicted))
 
-    def _needed(self) -> FloatArray:
-        """The squared scatter at which each trial's interval would just reach it, shape (n,)."""
-        size = np.abs(self.predicted) if self.relative else np.ones_like(self.predicted)
-        size = np.maximum(size, 1e-300)
-        distance = (self.measured - self.predicted) / size / Z
-        return np.asarray(np.maximum(distance**2 - (self.curve_se / size) ** 2, 0.0))
+    def _half_widths(self, scatter: float) -> FloatArray:
+        size = np.abs(self.predicted) if self.relative else 1.0
+        return np.asarray(Z * np.sqrt((scatter * size) ** 2 + self.curve_se**2))
 
 
 def r2_centred(measured: FloatArray, predicted: FloatArray) -> float:

@@ -86,7 +86,8 @@ def splitwise2024() -> Trials:
         tau_out=raw["tau_out"],
         outcome=np.where(raw["quality"] == "ended_early", "ended_early", "completed"),
         quality=raw["quality"],
-        method=np.full(n, "measured"),
+        # The capped rows are the uncapped ones with the prefill times 1.3, to the last digit: no measurement.
+        method=np.where(capped, "estimated", "measured"),
         scope=np.full(n, "gpu_boards"),
         experiment=np.full(n, "phases"),
         repeat=raw["repeat"],

@@ -60,3 +60,11 @@ def test_the_hash_tells_tables_apart_and_only_them(shipped):
     changed["runtime_s"] = changed["runtime_s"].copy()
     changed["runtime_s"][7] += 1e-9
     assert Trials(changed).sha256 != shipped.sha256
+
+
+def test_the_power_capped_h100_is_a_copy_and_not_called_a_measurement(shipped):
+    h100, capped = (shipped.where(system=f"dgx-h100-80gb{end}") for end in ("", "-powercapped"))
+    np.testing.assert_allclose(capped["prefill_s"] / h100["prefill_s"], 1.3, rtol=2e-5)
+    np.testing.assert_array_equal(capped["runtime_s"], h100["runtime_s"])
+    assert capped.distinct("method") == ["estimated"]
+    assert h100.distinct("method") == ["measured"]
