@@ -143,7 +143,8 @@ def check_choices(overrides: Sequence[str]) -> None:
         if group not in known or override.is_delete():
             continue
         if group in seen:
-            raise InputError(f"{group} is given more than once. Several at once: '{group}=[one,two]'.")
+            several = f"Several at once: '{group}=[one,two]'." if group in LIST_GROUPS else "Choose one."
+            raise InputError(f"{group}= is given more than once. {several}")
         seen.add(group)
         if override.is_sweep_override():
             values = [str(value) for value in override.sweep_string_iterator()]

@@ -174,13 +174,13 @@ def _curves(summary: Summary) -> str:
         return ""
     lines = []
     for name, curve in curves.items():
-        error, form = curve.get("left_out_error") or {}, curve.get("form")
+        error = curve.get("left_out_error") or {}
+        forms = [(target, fitted["form"]) for target, fitted in (curve.get("curves") or {}).items()]
         ranges = [f"{key} {_range(span)}" for key, span in (curve.get("domain") or {}).items()]
-        forms = form.items() if isinstance(form, Mapping) else [("", form)]
         lines.append(
             (
                 str(name),
-                ", ".join(f"{part} {kind}".strip() for part, kind in forms),
+                ", ".join(f"{target} {form}" for target, form in forms),
                 f"energy {figures.percent(error.get('energy_mape_pct'))}, "
                 f"runtime {figures.percent(error.get('runtime_mape_pct'))}",
                 "; ".join(ranges) or figures.ABSENT,

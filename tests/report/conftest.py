@@ -197,7 +197,7 @@ def about(rng: np.random.Generator) -> dict[str, Any]:
     curves = {
         name: {
             "source": "wilkins2024.csv, Swing node, KV cache off",
-            "form": {"energy": "roofline", "runtime": "roofline"},
+            "curves": {target: {"form": "roofline"} for target in ("energy", "runtime")},
             "left_out_error": {
                 "energy_mape_pct": float(rng.uniform(2, 9)),
                 "runtime_mape_pct": float(rng.uniform(2, 6)),

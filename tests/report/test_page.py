@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.report.conftest import NAMES, ONLY, REASON, Run
 
 from llmsim.errors import InputError
 from llmsim.report.page import headline, render, saving, write
 from llmsim.report.plots import Plot
+from tests.report.conftest import NAMES, ONLY, REASON, Run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.report.conftest import REASON, Run
 
 from llmsim.errors import InputError
 from llmsim.report.charts_energy import cheapest, nearest
 from llmsim.report.palette import OTHERS, OTHERS_NAME, make_palette
 from llmsim.report.plots import Plot, draw
+from tests.report.conftest import REASON, Run
 
 NAMES = ["energy_accuracy", "energy_deployments", "placement", "latency", "over_time"]
 
