@@ -68,13 +68,10 @@ class Prices:
         return np.column_stack([self._required(i, "runtime_s", "runtime") for i in range(len(self.costs))])
 
     @cached_property
-    def accuracy_pct(self) -> FloatArray:
-        """Accuracy of each *query* on each deployment, percent, shape (n, k).
+    def scores_pct(self) -> FloatArray:
+        """Accuracy of each *query* on each deployment, percent, shape (n, k); NaN where none is known.
 
         The workload's own column for the model where it has one, or else the model's score A_K.
-
-        Raises:
-            InputError: a model has neither.
         """
         columns = []
         for item in self.deployments:
@@ -82,14 +79,28 @@ class Prices:
             own = self.queries.accuracy_pct.get(model.name)
             if own is not None:
                 columns.append(own)
-            elif model.accuracy_pct is not None:
-                columns.append(np.full(len(self.queries), model.accuracy_pct))
             else:
-                raise InputError(
-                    f"{model.name} has no accuracy score: set model.{model.name}.accuracy_pct, give the "
-                    f"workload a column accuracy_{model.name}, or choose by energy alone (policy.zeta=1)."
-                )
+                score = np.nan if model.accuracy_pct is None else model.accuracy_pct
+                columns.append(np.full(len(self.queries), score))
         return np.column_stack(columns)
+
+    @property
+    def accuracy_pct(self) -> FloatArray:
+        """`scores_pct` for a policy that needs all of them.
+
+        Raises:
+            InputError: a model has no score.
+        """
+        for item, unknown in zip(
+            self.deployments, np.isnan(self.scores_pct).any(axis=0).tolist(), strict=True
+        ):
+            if unknown:
+                name = item.target.model.name
+                raise InputError(
+                    f"{name} has no accuracy score: set model.{name}.accuracy_pct, give the workload a "
+                    f"column accuracy_{name}, or choose by energy alone (policy.zeta=1)."
+                )
+        return self.scores_pct
 
     @cached_property
     def extrapolated(self) -> BoolArray:

@@ -241,6 +241,9 @@ def _summary(
         figures["keeps_bounds"] = reason is None
         for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
             figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
+            if own[key] is None or figures[key] is None:
+                why = own["absent"].get(key) or figures["absent"].get(key)
+                figures["absent"][f"saving_{name}_pct"] = why
         if reason:
             figures["saving_absent"] = reason
         baselines[run.label] = figures
