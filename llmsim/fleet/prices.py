@@ -91,10 +91,8 @@ class Prices:
         Raises:
             InputError: a model has no score.
         """
-        for item, unknown in zip(
-            self.deployments, np.isnan(self.scores_pct).any(axis=0).tolist(), strict=True
-        ):
-            if unknown:
+        for index, item in enumerate(self.deployments):
+            if np.isnan(self.scores_pct[:, index]).any():
                 name = item.target.model.name
                 raise InputError(
                     f"{name} has no accuracy score: set model.{name}.accuracy_pct, give the workload a "
