@@ -14,7 +14,7 @@ import numpy as np
 
 from llmsim.curves.cost import BoolArray, FloatArray
 from llmsim.fleet.deployment import Deployment
-from llmsim.policies.assignment import Bounds
+from llmsim.policies.bounds import Bounds
 from llmsim.simulation.run import Run
 
 SCHEMA_VERSION = 1

@@ -21,7 +21,7 @@ from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet, FleetSpec, build
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
-from llmsim.policies.assignment import Bounds
+from llmsim.policies.bounds import Bounds
 from llmsim.report.columns import instances_table, plan_table, queries_table
 from llmsim.report.summary import SCHEMA_VERSION, Horizon, keeps, row, saving_pct
 from llmsim.simulation.run import Run, run_policy
