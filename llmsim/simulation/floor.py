@@ -1,0 +1,18 @@
+"""What all instances of a run stand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmsim.simulation.book import Book
+from llmsim.simulation.clock import Clock
+from llmsim.simulation.traffic import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The clock, the arrivals and the book of one run."""
+
+    clock: Clock
+    traffic: Traffic
+    book: Book
