@@ -49,7 +49,7 @@ def row(run: Run, horizon: Horizon) -> dict[str, Any]:
     accuracy = accuracy_pct(run)
     served = len(run.served)
     tokens_out = int(run.prices.queries.tau_out.sum())
-    return {
+    figures = {
         "policy": run.policy["name"],
         "policy_settings": {key: value for key, value in run.policy.items() if key != "name"},
         "served": served,
@@ -63,6 +63,7 @@ def row(run: Run, horizon: Horizon) -> dict[str, Any]:
         "energy_per_output_token_j": None if total is None else total / tokens_out,
         "energy_active_per_query_j": None if active is None else active / served,
         "accuracy_pct": _weighted_mean(accuracy, _tokens(run)),
+        "horizon_s": horizon.length_s,
         "makespan_s": ledger.end_of_run_s - horizon.start_s,
         "utilisation": float(instances.busy_s.sum() / (horizon.length_s * len(instances.busy_s))),
         "latency_s": _spread(ledger.end_s - ledger.arrival_s),
@@ -72,6 +73,7 @@ def row(run: Run, horizon: Horizon) -> dict[str, Any]:
         "deployments": _deployments(run, horizon, accuracy),
         "negative_predictions": _negative(run),
     }
+    return {**figures, "absent": _absences(figures, run)}
 
 
 def accuracy_pct(run: Run) -> FloatArray | None:
@@ -111,7 +113,7 @@ def saving_pct(ours_j: float | None, theirs_j: float | None) -> float | None:
     return 100.0 * (theirs_j - ours_j) / theirs_j
 
 
-def absences(figures: Mapping[str, Any], run: Run) -> dict[str, str]:
+def _absences(figures: Mapping[str, Any], run: Run) -> dict[str, str]:
     """Why each absent figure of a row is absent."""
     reasons = {}
     unscored = [d.target.model.name for d in run.prices.deployments if d.target.model.accuracy_pct is None]
@@ -159,6 +161,7 @@ def _deployments(run: Run, horizon: Horizon, accuracy: FloatArray | None) -> dic
             "devices_per_instance": item.target.n_devices,
             "share": item.share,
             "utilisation": float(instances.busy_s[own].sum() / (horizon.length_s * item.instances)),
+            "mean_runtime_s": float(np.mean((ledger.end_s - ledger.start_s)[here])) if here.any() else None,
             "latency_s": _spread((ledger.end_s - ledger.arrival_s)[here]),
         }
     return result

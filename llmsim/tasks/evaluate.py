@@ -23,7 +23,7 @@ from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.assignment import Bounds
 from llmsim.report.columns import instances_table, plan_table, queries_table
-from llmsim.report.summary import SCHEMA_VERSION, Horizon, absences, keeps, row, saving_pct
+from llmsim.report.summary import SCHEMA_VERSION, Horizon, keeps, row, saving_pct
 from llmsim.simulation.run import Run, run_policy
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
@@ -251,11 +251,9 @@ def _summary(
         "seed": config.seed,
         "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
         "queries": len(queries),
-        "horizon_s": horizon.length_s,
         "energy_scope": fleet.energy_scope,
         "energy_method": method,
         "idle_power": idle_power(fleet),
-        "absent": absences(own, runs[0]),
         "warnings": warnings,
         "baselines": baselines,
         "provenance": provenance(config, fleet),
