@@ -11,10 +11,17 @@ import numpy as np
 from llmsim.curves.cost import Cost, PhaseCurve
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.phase import FittedPhaseCurve
+from llmsim.curves.phase_energy import PhaseEnergy
 from llmsim.curves.prefill import KILO, Prefill
 
 # Context at which the slope of a step over its context is read off a curve: long, so that it is exact.
 _FAR_TOKENS = 1 << 20
+
+
+# A decode step of some batch, affine in its total context: seconds without context, seconds a token of
+# context, joules without context, joules a token of context. Total context counts prompts and the tokens that
+# were generated before the step.
+Step = tuple[float, float, float, float]
 
 
 class PhaseCosts(Protocol):
@@ -29,13 +36,8 @@ class PhaseCosts(Protocol):
         """
         ...
 
-    def step(self, batch: int) -> tuple[float, float, float, float]:
-        """A decode step of `batch` queries, affine in their total context.
-
-        Returns:
-            Seconds without context, seconds a token of context, joules without context, joules a token of
-            context. Total context counts prompts and the tokens generated before the step.
-        """
+    def steps(self, max_batch: int) -> list[Step]:
+        """A decode step of 0 to `max_batch` queries."""
         ...
 
 
@@ -46,12 +48,10 @@ class CurveCosts:
         self._curve = curve
         self._seconds: Callable[[int, int, int], float] | None = None
         if isinstance(curve, FittedPhaseCurve) and isinstance(curve.prefill_time.form, Prefill):
-            self._seconds = scalar_prefill(curve.prefill_time, curve.prefill_time.form.sharpness)
-            zero = np.zeros(1, dtype=np.int64)
             energy = curve.phase_energy
-            self._joules_per_token = (
-                math.nan if energy is None else float(energy.predict(zero + 1, zero, zero)[0][0])
-            )
+            if energy is None or isinstance(energy.form, PhaseEnergy):
+                self._seconds = scalar_prefill(curve.prefill_time, curve.prefill_time.form.sharpness)
+                self._joules_per_token = math.nan if energy is None else float(energy.theta[0]) / KILO
 
     def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
         """As in PhaseCosts."""
@@ -66,13 +66,18 @@ class CurveCosts:
             squares += 2 * sum([count * old for count, old in zip(tokens, past, strict=True)])
         return self._seconds(len(tokens), total, squares), self._joules_per_token * total
 
-    def step(self, batch: int) -> tuple[float, float, float, float]:
+    def steps(self, max_batch: int) -> list[Step]:
         """As in PhaseCosts; the curve is affine in the context, so two points of it say all."""
-        if batch == 0:
-            return 0.0, 0.0, 0.0, 0.0
-        near_s, near_j = _numbers(self._curve.decode(batch, 0, 1))
-        far_s, far_j = _numbers(self._curve.decode(batch, _FAR_TOKENS, 1))
-        return near_s, (far_s - near_s) / _FAR_TOKENS, near_j, (far_j - near_j) / _FAR_TOKENS
+        batch = np.arange(1, max_batch + 1)
+        near = self._curve.decode(batch, np.zeros_like(batch), np.ones_like(batch))
+        far = self._curve.decode(batch, np.full_like(batch, _FAR_TOKENS), np.ones_like(batch))
+        columns = []
+        for close, away in ((near.runtime_s, far.runtime_s), (near.energy_j, far.energy_j)):
+            if close is None or away is None:
+                columns += [[math.nan] * max_batch] * 2
+            else:
+                columns += [close.tolist(), ((away - close) / _FAR_TOKENS).tolist()]
+        return [(0.0, 0.0, 0.0, 0.0), *zip(*columns, strict=True)]
 
 
 def scalar_prefill(fitted: Fitted, sharpness: float) -> Callable[[int, int, int], float]:

@@ -25,7 +25,7 @@ def steps_until(start_s: float, step_s: float, growth_s: float, time_s: float) -
     """The least number of steps whose boundary lies at or after `time_s`.
 
     The positive root of `growth/2 k^2 + (step - growth/2) k = time - start`, in the form that does not
-    cancel, then moved by a step where rounding put it on the wrong side: the boundary is `boundary_s`'s, to the bit.
+    cancel, then moved by a step where rounding put it on the wrong side of `time_s`.
     """
     ahead_s = time_s - start_s
     if ahead_s <= 0.0:

@@ -14,7 +14,7 @@ from math import inf
 
 from simpy.events import Event
 
-from llmsim.backends.phase import PhaseCosts
+from llmsim.backends.phase import PhaseCosts, Step
 from llmsim.simulation.boundary import boundary_s, steps_until
 from llmsim.simulation.clock import Alarm
 from llmsim.simulation.dispatch import Dispatcher
@@ -34,8 +34,7 @@ class ContinuousStation:
     def __init__(
         self, floor: Floor, dispatcher: Dispatcher, costs: PhaseCosts, limits: Limits, meters: Meters
     ) -> None:
-        steps = tuple(costs.step(batch) for batch in range(limits.max_batch + 1))
-        hall = Hall(floor, costs, steps, limits, meters, dispatcher.left)
+        hall = Hall(floor, costs, costs.steps(limits.max_batch), limits, meters, dispatcher.left)
         self._choose = dispatcher.choose
         self._sent = floor.book.instance
         self.instances = [ContinuousInstance(hall, number) for number in range(meters.instances)]
@@ -52,13 +51,13 @@ class Hall:
     """What the instances of one station share.
 
     Attributes:
-        steps: `costs.step` of each batch size from 0 to the batch limit.
+        steps: a decode step of each batch size from 0 to the batch limit.
         left: told the instance's number as each query leaves it.
     """
 
     floor: Floor
     costs: PhaseCosts
-    steps: tuple[tuple[float, float, float, float], ...]
+    steps: Sequence[Step]
     limits: Limits
     meters: Meters
     left: Callable[[int], None]

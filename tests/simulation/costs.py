@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AffineCosts:
-    """`decode`: c0 + c1*batch + c2*context; `prefill`: a floor in quadrature with prompts, tokens, squares."""
+    """`decode`: c0 + c1*batch + c2*context; `prefill`: a floor in quadrature with the rest."""
 
     decode_s: tuple[float, float, float] = (4e-3, 2e-5, 3e-8)
     decode_j: tuple[float, float, float] = (1.6, 2e-2, 1.2e-5)
@@ -21,9 +21,12 @@ class AffineCosts:
         size = (len(tokens), sum(tokens), squares)
         return _total(self.prefill_s, size), _total(self.prefill_j, size)
 
-    def step(self, batch):
+    def steps(self, max_batch):
         seconds, joules = self.decode_s, self.decode_j
-        return seconds[0] + seconds[1] * batch, seconds[2], joules[0] + joules[1] * batch, joules[2]
+        return [
+            (seconds[0] + seconds[1] * batch, seconds[2], joules[0] + joules[1] * batch, joules[2])
+            for batch in range(max_batch + 1)
+        ]
 
 
 def _total(terms, size):

@@ -79,7 +79,7 @@ class Instance:
         if not self.batch:
             self.next_s = None
             return
-        base_s, slope_s, base_j, slope_j = self.costs.step(len(self.batch))
+        base_s, slope_s, base_j, slope_j = self.costs.steps(len(self.batch))[-1]
         context = sum(query.tau_in + query.generated for query in self.batch)
         if self.stretch is None:
             self.stretch = (now_s, base_s + slope_s * context, slope_s * len(self.batch))
