@@ -9,6 +9,7 @@ from simpy.core import Environment
 from simpy.events import NORMAL, URGENT, Event
 
 Callback = Callable[[Event], None]
+Ring = Callable[["Alarm"], None]
 
 
 class Clock(Environment):
@@ -43,12 +44,16 @@ class Alarm(Event):
 
     SimPy's own events happen once and take their callbacks with them; a simulation of millions of boundaries
     would spend its time making them. Whoever is called at a ring must `rearm` before setting it again.
+
+    Attributes:
+        number: for whoever is called, to tell alarms apart.
     """
 
-    def __init__(self, clock: Clock, ring: Callback, first: bool = False) -> None:
+    def __init__(self, clock: Clock, ring: Ring, first: bool = False, number: int = 0) -> None:
         super().__init__(clock)
         self._ok = True
         self._value = None
+        self.number = number
         self._rings = [ring]
         self.callbacks = self._rings
         self._priority = URGENT if first else NORMAL

@@ -5,13 +5,15 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Protocol
 
-from llmsim.errors import InputError, did_you_mean
-
-DISPATCHERS = ("shared", "join_shortest", "round_robin")
-
 
 class Dispatcher(Protocol):
-    """Chooses among the instances of one deployment."""
+    """Chooses among the instances of one deployment.
+
+    Attributes:
+        present: queries that were sent to an instance and have not yet left it.
+    """
+
+    present: int
 
     def choose(self) -> int:
         """The instance that gets the next query."""
@@ -23,35 +25,31 @@ class Dispatcher(Protocol):
 
 
 def dispatcher(name: str, instances: int) -> Dispatcher:
-    """The dispatcher of that name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in DISPATCHERS:
-        raise InputError(f"dispatcher={name}: {did_you_mean(name, DISPATCHERS, 'dispatcher')}")
-    if name == "join_shortest" and instances > 1:
-        return JoinShortest(instances)
-    return RoundRobin(instances)  # one instance is all the same
+    """A dispatcher: `join_shortest` or `round_robin`."""
+    # With one instance all dispatchers are the same.
+    return JoinShortest(instances) if name == "join_shortest" and instances > 1 else RoundRobin(instances)
 
 
 class RoundRobin:
     """Each instance in turn."""
 
-    __slots__ = ("_instances", "_next")
+    __slots__ = ("_instances", "_next", "present")
 
     def __init__(self, instances: int) -> None:
+        self.present = 0
         self._instances = instances
         self._next = 0
 
     def choose(self) -> int:
         """The next in the cycle."""
+        self.present += 1
         chosen = self._next
         self._next = (chosen + 1) % self._instances
         return chosen
 
     def left(self, instance: int) -> None:
-        """Nothing is kept."""
+        """One query less in all."""
+        self.present -= 1
 
 
 class JoinShortest:
@@ -62,9 +60,10 @@ class JoinShortest:
     one that no longer does stays until it comes to the top, and is not added twice.
     """
 
-    __slots__ = ("_levels", "_listed", "_lowest", "queries")
+    __slots__ = ("_levels", "_listed", "_lowest", "present", "queries")
 
     def __init__(self, instances: int) -> None:
+        self.present = 0
         self.queries = [0] * instances
         self._levels = [list(range(instances))]  # ascending, hence already a heap
         self._listed = [bytearray(b"\x01" * instances)]
@@ -72,24 +71,36 @@ class JoinShortest:
 
     def choose(self) -> int:
         """The emptiest instance, which then has one query more."""
+        level = self.fewest
+        chosen = heappop(self._levels[level])
+        self._listed[level][chosen] = 0
+        self.queries[chosen] = level + 1
+        self._list(chosen, level + 1)
+        self.present += 1
+        return chosen
+
+    @property
+    def fewest(self) -> int:
+        """Queries of the emptiest instance."""
         queries, level = self.queries, self._lowest
         while True:
             heap = self._levels[level]
             while heap:
-                chosen = heap[0]
-                if queries[chosen] == level:
+                if queries[heap[0]] == level:
                     self._lowest = level
-                    heappop(heap)
-                    self._listed[level][chosen] = 0
-                    queries[chosen] = level + 1
-                    self._list(chosen, level + 1)
-                    return chosen
-                self._listed[level][chosen] = 0
-                heappop(heap)
+                    return level
+                self._listed[level][heappop(heap)] = 0
             level += 1
+
+    def add(self, instance: int) -> None:
+        """The instance has one query more, which was not sent there by choice."""
+        self.queries[instance] += 1
+        self._list(instance, self.queries[instance])
+        self.present += 1
 
     def left(self, instance: int) -> None:
         """The instance has one query less."""
+        self.present -= 1
         level = self.queries[instance] - 1
         self.queries[instance] = level
         if not self._listed[level][instance]:

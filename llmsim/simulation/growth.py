@@ -9,13 +9,7 @@ from __future__ import annotations
 
 import heapq
 
-# Tokens in a block of KV memory, as in vLLM (Kwon et al., SOSP 2023).
-BLOCK_TOKENS = 16
-
-
-def blocks_of(tokens: int) -> int:
-    """Blocks that hold so many tokens."""
-    return (tokens + BLOCK_TOKENS - 1) // BLOCK_TOKENS
+from llmsim.fleet.memory import BLOCK_TOKENS
 
 
 class Growth:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-from llmsim.simulation.growth import BLOCK_TOKENS
+from llmsim.fleet.memory import BLOCK_TOKENS
 
 # More blocks than any memory has: an instance that memory does not limit.
 UNLIMITED_BLOCKS = 1 << 62
@@ -31,7 +30,7 @@ class Limits:
 
     max_batch: int
     kv_blocks: int = UNLIMITED_BLOCKS
-    kv: Literal["reserve", "grow"] = "reserve"
+    kv: str = "reserve"
     window_tokens: int | None = None
     prefill_after_s: float = 0.0
     chunk_tokens: int | None = None

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heappush
 
+from llmsim.fleet.memory import BLOCK_TOKENS
 from llmsim.simulation.book import Book
-from llmsim.simulation.growth import BLOCK_TOKENS, Growth
+from llmsim.simulation.growth import Growth
 from llmsim.simulation.limits import Limits
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
-from simpy.events import Event
-
 from llmsim.simulation.clock import Alarm, Clock
 
 Progress = Callable[[int], None]
@@ -57,7 +55,7 @@ class Traffic:
             self.next_s = arrival_s[0]
             self._alarm.set(self.next_s)
 
-    def _arrive(self, _: Event) -> None:
+    def _arrive(self, _: Alarm) -> None:
         self._alarm.rearm()
         query, now_s, arrival_s, send = self._next, self.next_s, self._arrival_s, self._send
         total = len(arrival_s)

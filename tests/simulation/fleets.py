@@ -6,8 +6,7 @@ import numpy as np
 
 from llmsim.simulation.book import open_book
 from llmsim.simulation.clock import Clock
-from llmsim.simulation.continuous import ContinuousStation
-from llmsim.simulation.dispatch import dispatcher
+from llmsim.simulation.continuous import ContinuousStation, Hall
 from llmsim.simulation.floor import Floor
 from llmsim.simulation.meters import Meters
 from llmsim.simulation.traffic import Traffic
@@ -19,9 +18,7 @@ def play_continuous(queries, predicted, costs, limits, instances, dispatch="join
     traffic = Traffic(clock)
     book = open_book(queries, None if predicted is None else np.asarray(predicted, float))
     meters = Meters(instances)
-    station = ContinuousStation(
-        Floor(clock, traffic, book), dispatcher(dispatch, instances), costs, limits, meters
-    )
+    station = ContinuousStation(Hall(Floor(clock, traffic, book), costs, limits, meters), dispatch)
     traffic.start(book.arrival_s, station.arrive, None)
     clock.run()
     return book, meters, clock
