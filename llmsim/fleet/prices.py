@@ -152,7 +152,8 @@ class Prices:
 def price(queries: Queries, deployments: Sequence[Deployment]) -> Prices:
     """Price every query on every deployment.
 
-    A query is eligible on a deployment when prompt and answer fit the model's context together.
+    A query is eligible on a deployment when prompt and answer together fit the model's context, and the
+    memory of an instance.
     """
     pairs, pair_of = distinct_pairs(queries.tau_in, queries.tau_out)
     tau_in, tau_out = pairs
@@ -163,7 +164,7 @@ def price(queries: Queries, deployments: Sequence[Deployment]) -> Prices:
         tau_out=tau_out,
         pair_of=pair_of,
         costs=tuple(item.price(tau_in, tau_out) for item in deployments),
-        eligible=np.array([tau_in + tau_out <= item.target.model.context_tokens for item in deployments]).T,
+        eligible=np.array([tau_in + tau_out <= item.longest_query_tokens for item in deployments]).T,
     )
 
 
