@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class QueryCurve(Protocol):
         ...
 
 
+@runtime_checkable
 class PhaseCurve(Protocol):
     """With a KV cache: prefill and decode of a batch, apart."""
 
@@ -53,4 +54,8 @@ class PhaseCurve(Protocol):
 
     def steps_until(self, batch: int, context: int, seconds: float) -> int:
         """The least number of steps that take at least `seconds`."""
+        ...
+
+    def cost(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
+        """Cost of serving each query alone; arrays of equal shape, tokens at least 1."""
         ...
