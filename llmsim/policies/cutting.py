@@ -44,8 +44,10 @@ def refine(problem: ResourceProblem, start: FloatArray) -> FloatArray:
     center, scale = np.where(limits.used, start, 0.0), limits.scale
     tangents = [_tangent(problem, center)]
     value = limits.dual(tangents[0], center)
-    box = _BOX
+    box, highest = _BOX, problem.highest_cost()
     for _ in range(_PASSES):
+        if value > highest:  # no plan keeps the bounds, and the dual has no end
+            break
         trial, hoped = limits.highest(tangents, center, box * np.maximum(np.abs(center), scale))
         if hoped - value <= _SMALL * max(abs(value), abs(hoped)):
             break

@@ -40,9 +40,11 @@ def best_plan(priced: PricedCost, bounds: Bounds, resources: Sequence[Resource] 
     count = priced.groups.count
     check_feasible(count, priced.eligible, bounds)
     problem = ResourceProblem(priced.cost, count, priced.eligible, bounds, tuple(resources))
-    check_capacity(problem)
-    relaxed = sift(problem, search(problem) if len(count) > DIRECT else None)
+    start = search(problem) if len(count) > DIRECT else problem.no_prices()
+    possible = problem.dual_value(start) <= problem.highest_cost()
+    relaxed = sift(problem, start) if possible else None
     if relaxed is None:
+        check_capacity(problem)
         raise InputError(_too_little(problem, "even if queries could be split between deployments"))
     size = total(priced.size, np.rint(relaxed.table(count)).astype(np.int64))
     rounded = round_plan(problem, relaxed, abs(size))

@@ -137,6 +137,11 @@ class ResourceProblem:
             value -= float(np.sum(row_prices[row_prices > 0] * resource.capacity[row_prices > 0]))
         return value
 
+    def highest_cost(self) -> float:
+        """No plan costs more; a dual value above it proves that there is none."""
+        dearest = self.cost.max(axis=1, where=self.eligible, initial=-np.inf)
+        return float(np.sum(dearest * self.count))
+
     def _placed(self) -> Sequence[tuple[Resource, int]]:
         """Each resource with the place of its first price."""
         firsts = np.cumsum([self.cost.shape[1], *(len(item.capacity) for item in self.resources)])

@@ -21,9 +21,9 @@ EXACT = 40
 # Groups that it costs least to move into or out of each deployment, at first; four times as many each time.
 _NEAR, _GROWTH, _LARGEST = 12, 4, 4000
 # CP-SAT's units of deterministic time; about seconds. Wall-clock limits would make results vary.
-_EFFORT, _EFFORT_EXACT = 4.0, 60.0
+_EFFORT, _EFFORT_EXACT = 1.0, 60.0
 # CP-SAT may stop when it is proved within this part of the sum of the costs' sizes.
-_GOOD_ENOUGH = 1e-8
+_GOOD_ENOUGH = 1e-6
 # Sums of whole coefficients stay below this.
 _INTEGER_RANGE = 2.0**50
 # A part of each capacity kept back for the rounding of sums in float64.
