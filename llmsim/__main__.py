@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("llmsim")
 
 USAGE_ERROR = 2
+# Columns of a table that goes to a file or a pipe.
+_WIDTH = 120
 # Flags of Hydra's after which the next word is not an override.
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn")
 _HELP = ("--help", "-h", "--hydra-help", "--version")
@@ -48,11 +50,11 @@ def main() -> None:
             raise
         _complain(f"{error.filename}: {error.strerror}. Choose another folder: hydra.run.dir=FOLDER.")
     if failures:
-        _complain(f"{len(failures)} of the sweep's runs failed:\n" + "\n".join(failures))
+        _complain("\n".join(failures))
 
 
 def _job(composed: DictConfig, failures: list[str]) -> float:
-    """One run; in a sweep its failure is noted and the next goes on."""
+    """One run; its failure is noted, so that in a sweep the next goes on, and told at the end."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -62,9 +64,9 @@ def _job(composed: DictConfig, failures: list[str]) -> float:
         return _run(composed, folder)
     except InputError as error:
         log.info("failed: %s", error)
-        if hydra_config.mode != RunMode.MULTIRUN:
-            raise
-        failures.append(f"  {hydra_config.job.num} ({hydra_config.job.override_dirname}): {error}")
+        swept = hydra_config.mode == RunMode.MULTIRUN
+        place = f"run {hydra_config.job.num} ({hydra_config.job.override_dirname}): " if swept else ""
+        failures.append(f"{place}{error}")
         return float("nan")
 
 
@@ -76,7 +78,7 @@ def _run(composed: DictConfig, folder: Path) -> float:
 
     config = from_composed(composed)
     task = TASKS.build(config.task)
-    screen = Console()
+    screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH)
     with Bar(sys.stderr) as bar:
         result: Any = task.run(config, bar.update)
         bar.update("files", 0, 1)

@@ -39,13 +39,13 @@ class Config:
     """
 
     task: dict[str, Any]
-    hardware: dict[str, Any]
-    model: dict[str, Any]
     workload: dict[str, Any]
     fleet: dict[str, Any]
     policy: dict[str, Any]
     backend: dict[str, Any]
     curve: dict[str, Any]
+    hardware: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)
     baselines: list[Any] = field(default_factory=list)
     seed: int = 0
@@ -143,7 +143,8 @@ def check_choices(overrides: Sequence[str]) -> None:
         if group not in known or override.is_delete():
             continue
         if group in seen:
-            raise InputError(f"{group} is given more than once. Several at once: '{group}=[one,two]'.")
+            several = f"Several at once: '{group}=[one,two]'." if group in LIST_GROUPS else "Choose one."
+            raise InputError(f"{group}= is given more than once. {several}")
         seen.add(group)
         if override.is_sweep_override():
             values = [str(value) for value in override.sweep_string_iterator()]
@@ -231,6 +232,31 @@ def from_composed(composed: Any) -> Config:
     return parse(Config, {str(key): value for key, value in node.items()}, "")
 
 
+# How a value of each type is called in an error; a type that is not here is called by its own name.
+_TYPES = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "text"}
+
+
+def _wrong_type(
+    error: Exception, fields: Mapping[str, dataclasses.Field[Any]], node: Mapping[str, Any], prefix: str
+) -> InputError:
+    """Which setting has a value of the wrong type, and what type would be right."""
+    key = str(getattr(error, "full_key", None) or getattr(error, "key", None) or "")
+    name = key.split(".")[0].split("[")[0]
+    if name not in fields:
+        return InputError(f"{prefix}{key}: {str(error).splitlines()[0]}")
+    value: Any = node.get(name)
+    for part in key.split(".")[1:]:
+        value = value.get(part) if isinstance(value, Mapping) else value
+    wanted = str(fields[name].type).removesuffix(" | None")
+    if wanted.startswith("list"):
+        wanted = "a list, such as [one,two]"
+    elif wanted.startswith("dict"):
+        wanted = _TYPES.get(wanted.removesuffix("]").split(", ")[-1], "a mapping of names to values")
+    else:
+        wanted = _TYPES.get(wanted, wanted)
+    return InputError(f"{prefix}{key}={value}: expected {wanted}.")
+
+
 def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     """The dataclass `cls` filled from a configuration node.
 
@@ -250,15 +276,17 @@ def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in node:
         if key not in fields:
-            raise InputError(f"{prefix}{key}: no such setting. {did_you_mean(str(key), fields, 'setting')}")
+            known = (
+                did_you_mean(str(key), fields, "setting") if fields else f"{cls.__name__} has no settings."
+            )
+            raise InputError(f"{prefix}{key}: no such setting. {known}")
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and name not in node:
-            raise InputError(f"{prefix}{name}: this setting is missing, and it has no default.")
+        if required and node.get(name, "???") == "???":  # ??? is how YAML says «must be given»
+            raise InputError(f"{prefix}{name}: this setting must be given; it has no default.")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(cls), dict(node))
         result = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or ""
-        raise InputError(f"{prefix}{key}: {str(error).splitlines()[0]}") from error
+        raise _wrong_type(error, fields, dict(node), prefix) from error
     return result  # type: ignore[return-value]

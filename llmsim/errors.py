@@ -14,6 +14,10 @@ class InputError(Exception):
     """
 
 
+# More known names than this are not listed in full.
+_MOST_LISTED = 24
+
+
 def did_you_mean(name: str, known: Iterable[str], what: str = "name") -> str:
     """The sentence that ends an «unknown name» error: the nearest known name, or else all of them.
 
@@ -21,10 +25,15 @@ def did_you_mean(name: str, known: Iterable[str], what: str = "name") -> str:
     "Did you mean 'optimal'? Known: optimal, random."
     >>> did_you_mean("x", [], "policy")
     'There is no policy to choose from.'
+
+    Of very many known names only the nearest are listed.
     """
     names = sorted(set(known))
     if not names:
         return f"There is no {what} to choose from."
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    guess = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{guess}Known: {', '.join(names)}."
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    guess = f"Did you mean '{near[0]}'?" if near else ""
+    if len(names) > _MOST_LISTED:
+        others = f" Also near: {', '.join(near[1:])}." if len(near) > 1 else ""
+        return f"{guess}{others}" or f"{len(names)} are known."
+    return f"{guess} Known: {', '.join(names)}.".strip()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
+from llmsim.backends.phase import PhaseCosts
 from llmsim.curves.cost import IntArray
 from llmsim.fleet.deployment import Deployment
 
@@ -18,11 +19,13 @@ class Advance:
         runtime_s: seconds until the last token.
         first_token_s: seconds until the first token; equal to or below `runtime_s`.
         energy_j: joules, or None where no energy is known.
+        prefill_j: the part of them that prefill took, or None where phases are not told apart.
     """
 
     runtime_s: float
     first_token_s: float
     energy_j: float | None
+    prefill_j: float | None = None
 
 
 class Engine(Protocol):
@@ -38,6 +41,20 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release what `open` took."""
+        ...
+
+
+@runtime_checkable
+class PhaseEngine(Engine, Protocol):
+    """An engine that says what phases cost, for disciplines that batch at every iteration."""
+
+    @property
+    def costs(self) -> PhaseCosts:
+        """Costs of prefill passes and decode steps.
+
+        Raises:
+            InputError: only whole queries are known.
+        """
         ...
 
 

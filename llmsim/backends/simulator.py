@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from llmsim.backends.contract import Advance
-from llmsim.curves.cost import FloatArray, IntArray
+from llmsim.backends.contract import Advance, Engine
+from llmsim.backends.phase import CurveCosts, PhaseCosts
+from llmsim.curves.cost import FloatArray, IntArray, PhaseCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import distinct_pairs
 
 
-class CurveEngine:
-    """Serves one query at a time at the cost its curve predicts."""
+class QueryEngine:
+    """Serves one query at a time at the cost its query curve predicts."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -57,15 +59,59 @@ class CurveEngine:
         """Nothing is held."""
 
 
+class PhaseCurveEngine:
+    """Serves batches at the cost of their phases."""
+
+    def __init__(self, curve: PhaseCurve, max_batch: int) -> None:
+        self._costs = CurveCosts(curve)
+        self._steps = self._costs.steps(max_batch)
+
+    @property
+    def costs(self) -> PhaseCosts:
+        """Costs of prefill passes and decode steps."""
+        return self._costs
+
+    def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
+        """Nothing to prepare."""
+
+    def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        """One prefill of all prompts, then steps of the whole batch until the longest answer ends.
+
+        Queries whose answers are shorter keep their places, as in a batch padded to its longest.
+        """
+        batch = len(tau_in)
+        while len(self._steps) <= batch:
+            self._steps = self._costs.steps(2 * batch)
+        prefill_s, prefill_j = self._costs.prefill(tau_in)
+        base_s, slope_s, base_j, slope_j = self._steps[batch]
+        steps = max(tau_out) - 1
+        # Each prompt has its first token when the first step begins, and one more at each step.
+        mean_context = sum(tau_in) + batch + 0.5 * batch * (steps - 1)
+        energy_j = prefill_j + steps * (base_j + slope_j * mean_context)
+        known = not math.isnan(energy_j)
+        return Advance(
+            runtime_s=prefill_s + steps * (base_s + slope_s * mean_context),
+            first_token_s=prefill_s,
+            energy_j=energy_j if known else None,
+            prefill_j=prefill_j if known else None,
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 @dataclass
 class Simulator:
     """Costs are read off the fitted curves; nothing is run."""
 
     method: ClassVar[Literal["simulated"]] = "simulated"
 
-    def open(self, deployment: Deployment) -> CurveEngine:
+    def open(self, deployment: Deployment) -> Engine:
         """An engine on the deployment's curve."""
-        return CurveEngine(deployment)
+        curve = deployment.curve
+        if isinstance(curve, PhaseCurve):
+            return PhaseCurveEngine(curve, deployment.max_batch)
+        return QueryEngine(deployment)
 
 
 def _checked(runtime_s: FloatArray, name: str) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,27 @@ class Cost:
 
 class QueryCurve(Protocol):
     """One query at a time, at the batch it was measured at (1), without sharing steps."""
+
+    def cost(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
+        """Cost of serving each query alone; arrays of equal shape, tokens at least 1."""
+        ...
+
+
+@runtime_checkable
+class PhaseCurve(Protocol):
+    """With a KV cache: prefill and decode of a batch, apart."""
+
+    def prefill(self, tokens: IntArray | int, past: IntArray | int = 0) -> Cost:
+        """Cost of one pass over the prompts of a batch, which are the last axis of `tokens`."""
+        ...
+
+    def decode(self, batch: IntArray | int, context: IntArray | int, steps: IntArray | int) -> Cost:
+        """Cost of consecutive steps of a batch whose queries hold `context` tokens together at the first."""
+        ...
+
+    def steps_until(self, batch: int, context: int, seconds: float) -> int:
+        """The least number of steps that take at least `seconds`."""
+        ...
 
     def cost(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
         """Cost of serving each query alone; arrays of equal shape, tokens at least 1."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmsim.curves.cost import Cost, IntArray, QueryCurve
+from llmsim.curves.cost import Cost, IntArray, PhaseCurve, QueryCurve
+from llmsim.fleet.memory import kv_blocks, longest_query_tokens
+from llmsim.fleet.serving import Serving
 from llmsim.specs.target import Target
 
 
@@ -18,25 +20,52 @@ class Deployment:
         name: ``<model>@<hardware>``.
         target: what is served, where, under which conditions.
         curve: joules and seconds of a query.
-        discipline: how an instance takes queries; ``serial`` is one at a time, first come first served.
+        discipline: how an instance takes queries: ``serial`` (one at a time, first come first served),
+            ``static`` or ``continuous``.
         instances: running copies, at least 1.
         share: gamma_K, this deployment's part of the fleet; the shares of a fleet sum to 1.
         provenance: where the curve is from and how far it errs, ready for JSON.
+        serving: the rest of how queries are taken up.
     """
 
     name: str
     target: Target
-    curve: QueryCurve
+    curve: QueryCurve | PhaseCurve
     discipline: str
     instances: int
     share: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    serving: Serving = field(default_factory=Serving)
 
     @property
     def idle_power_w(self) -> float | None:
         """Watts of one idle instance (all its devices), or None where no source states it."""
         power_w = self.target.hardware.idle_power_w
         return None if power_w is None else power_w * self.target.n_devices
+
+    @property
+    def max_batch(self) -> int:
+        """Most queries that an instance serves together."""
+        if self.discipline == "serial":
+            return 1
+        return self.target.max_batch if self.serving.max_batch is None else self.serving.max_batch
+
+    @property
+    def dispatcher(self) -> str:
+        """How an instance is chosen for a query."""
+        if self.serving.dispatcher is not None:
+            return self.serving.dispatcher
+        return "join_shortest" if self.discipline == "continuous" else "shared"
+
+    @property
+    def kv_blocks(self) -> int | None:
+        """Blocks of 16 tokens in an instance's KV memory; None where nothing is known to limit it."""
+        return kv_blocks(self.target, self.serving.memory_fraction) if self.target.kv_cache else None
+
+    @property
+    def longest_query_tokens(self) -> int:
+        """Most tokens, prompt and answer together, of a query that can be served here."""
+        return longest_query_tokens(self.target, self.serving.memory_fraction)
 
     def price(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
         """Predicted cost of each query on this deployment; arrays of shape (n,), tokens at least 1."""

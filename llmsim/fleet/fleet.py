@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmsim.config import parse
+from llmsim.curves.cost import PhaseCurve
 from llmsim.curves.library import FittedCurve, NoCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
+from llmsim.fleet.serving import Serving
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
@@ -31,6 +33,7 @@ class FleetSpec:
         devices_per_instance: by model; otherwise as the trials were measured.
         instances: instances of every deployment, whatever the devices; None to divide the devices.
         horizon_s: seconds over which idle energy counts; None: until the last query of the run ends.
+        serving: how instances take queries up.
     """
 
     name: str
@@ -40,6 +43,7 @@ class FleetSpec:
     devices_per_instance: dict[str, int] = field(default_factory=dict)
     instances: int | None = None
     horizon_s: float | None = None
+    serving: Serving = field(default_factory=Serving)
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any]) -> FleetSpec:
@@ -67,6 +71,7 @@ class FleetSpec:
             raise InputError(
                 f"fleet.horizon_s={spec.horizon_s}: expected a positive number of seconds, or null."
             )
+        spec.serving.check()
         if spec.instances is None and spec.devices is None and not spec.devices_by_hardware:
             raise InputError("fleet.devices is null: set it, or fleet.instances.")
         return spec
@@ -137,13 +142,21 @@ def build(
                     name=f"{model.name}@{node.name}",
                     target=Target(model, node, curve.n_devices, curve.precision, curve.kv_cache, curve.batch),
                     curve=curve.curve,
-                    discipline="serial",
+                    discipline=_discipline(spec.serving, curve),
                     instances=_instances(spec, model, node, curve.n_devices, part),
                     share=weights[model.name],
                     provenance=curve.provenance,
+                    serving=spec.serving,
                 )
             )
     return Fleet(tuple(_normalised(deployments)), absent, tuple(notes), spec.horizon_s)
+
+
+def _discipline(serving: Serving, fitted: FittedCurve) -> str:
+    """As set, or else what the curve is for."""
+    if serving.discipline is not None:
+        return serving.discipline
+    return "continuous" if isinstance(fitted.curve, PhaseCurve) else "serial"
 
 
 def _weights(

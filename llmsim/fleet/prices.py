@@ -96,13 +96,10 @@ class Prices:
         return above
 
     @cached_property
-    def accuracy_pct(self) -> FloatArray:
-        """Accuracy of each *query* on each deployment, percent, shape (n, k).
+    def scores_pct(self) -> FloatArray:
+        """Accuracy of each *query* on each deployment, percent, shape (n, k); NaN where none is known.
 
         The workload's own column for the model where it has one, or else the model's score A_K.
-
-        Raises:
-            InputError: a model has neither.
         """
         columns: list[FloatArray] = []
         for item in self.deployments:
@@ -110,16 +107,28 @@ class Prices:
             own = self.queries.accuracy_pct.get(model.name)
             if own is not None:
                 columns.append(own)
-            elif model.accuracy_pct is not None:
-                columns.append(np.full(1, model.accuracy_pct))
             else:
-                raise InputError(
-                    f"{model.name} has no accuracy score: set model.{model.name}.accuracy_pct, give the "
-                    f"workload a column accuracy_{model.name}, or choose by energy alone (policy.zeta=1)."
-                )
+                score = np.nan if model.accuracy_pct is None else model.accuracy_pct
+                columns.append(np.full(1, score))
         if not self.queries.accuracy_pct:  # one row for all: a view, not n copies
             return np.broadcast_to(np.concatenate(columns), (len(self.queries), len(columns)))
         return np.array([np.broadcast_to(column, len(self.queries)) for column in columns]).T
+
+    @property
+    def accuracy_pct(self) -> FloatArray:
+        """`scores_pct` for a policy that needs all of them.
+
+        Raises:
+            InputError: a model has no score.
+        """
+        for index, item in enumerate(self.deployments):
+            if np.isnan(self.scores_pct[:, index]).any():
+                name = item.target.model.name
+                raise InputError(
+                    f"{name} has no accuracy score: set model.{name}.accuracy_pct, give the workload a "
+                    f"column accuracy_{name}, or choose by energy alone (policy.zeta=1)."
+                )
+        return self.scores_pct
 
     @cached_property
     def extrapolated(self) -> BoolArray:
@@ -143,7 +152,8 @@ class Prices:
 def price(queries: Queries, deployments: Sequence[Deployment]) -> Prices:
     """Price every query on every deployment.
 
-    A query is eligible on a deployment when prompt and answer fit the model's context together.
+    A query is eligible on a deployment when prompt and answer together fit the model's context, and the
+    memory of an instance.
     """
     pairs, pair_of = distinct_pairs(queries.tau_in, queries.tau_out)
     tau_in, tau_out = pairs
@@ -154,7 +164,7 @@ def price(queries: Queries, deployments: Sequence[Deployment]) -> Prices:
         tau_out=tau_out,
         pair_of=pair_of,
         costs=tuple(item.price(tau_in, tau_out) for item in deployments),
-        eligible=np.array([tau_in + tau_out <= item.target.model.context_tokens for item in deployments]).T,
+        eligible=np.array([tau_in + tau_out <= item.longest_query_tokens for item in deployments]).T,
     )
 
 

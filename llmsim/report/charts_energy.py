@@ -18,19 +18,19 @@ Point = tuple[float, float]
 
 
 def trade_off(figure: Figure, summary: Row, palette: Palette) -> tuple[str, str] | None:
-    """Active energy of a served query against accuracy, one point a row; None when no row has both.
+    """Active energy of a served query against accuracy, one point a row; None for fewer than two points.
 
     Returns:
         Title and caption.
     """
     rows = {policy_label(summary): summary, **summary.get("baselines", {})}
     points = {label: point for label, row in rows.items() if (point := _point(row)) is not None}
-    if policy_label(summary) not in points:
+    if policy_label(summary) not in points or len(points) < 2:
         return None
     scale = unit_of([y for _, y in points.values()], ENERGY)
     points = {label: (x, y / scale.factor) for label, (x, y) in points.items()}
     axes = figure.add_axes((0.085, 0.125, 0.89, 0.755))
-    singles = [points[label] for label in points if single_model(label, palette.colours)]
+    singles = [points[label] for label in points if single_model(label, palette.deployments)]
     front = cheapest(singles)
     if len(front) > 1:
         axes.plot(*zip(*front, strict=True), color="#9AA1AB", linewidth=1.2, dashes=(4, 2), zorder=1)
@@ -43,11 +43,13 @@ def trade_off(figure: Figure, summary: Row, palette: Palette) -> tuple[str, str]
     _frame(axes, list(points.values()))
     axes.set_xlabel("accuracy (%, token-weighted)")
     axes.set_ylabel(f"active energy per served query ({scale.unit})")
-    labels.place(axes, list(points.values()), list(points), line=front)
-    caption = (
-        "Further right is better, lower is cheaper. The dashed line joins the single models that are the "
-        "cheapest at their accuracy." if len(front) > 1 else "Further right is better, lower is cheaper."
-    )  # fmt: skip
+    names = [single_model(label, palette.deployments) or label for label in points]
+    labels.place(axes, list(points.values()), names, line=front, size=8.5 if len(names) < 12 else 7.5)
+    caption = "Further right is better, lower is cheaper."
+    if singles:
+        caption += " A point named after a deployment is the run that sends every query there."
+    if len(front) > 1:
+        caption += " The dashed line joins those that are the cheapest at their accuracy."
     return _trade_off_title(summary), caption
 
 
@@ -57,8 +59,11 @@ def by_deployment(figure: Figure, summary: Row, palette: Palette) -> tuple[str, 
     known = {label: row for label, row in rows.items() if row.get("energy_active_j") is not None}
     if not known:
         return None
-    bottom, height = 0.62 / figure.get_figheight(), 1 - 1.45 / figure.get_figheight()
+    figure.set_figheight(1.45 + 0.34 * len(known))
     start = 0.02 + (labels.text_width_in(known) + 0.1) / figure.get_figwidth()
+    swatches = [_swatch(palette.colour(name)) for name in palette.shown]
+    top = labels.legend_on_top(figure, swatches, palette.shown, start)
+    bottom, height = 0.62 / figure.get_figheight(), 1 - (top + 0.72) / figure.get_figheight()
     left = figure.add_axes((start, bottom, 0.70 - start, height))
     right = figure.add_axes((0.755, bottom, 0.22, height))
     active, idle = ([row.get(key) for row in known.values()] for key in ("energy_active_j", "energy_idle_j"))
@@ -74,12 +79,6 @@ def by_deployment(figure: Figure, summary: Row, palette: Palette) -> tuple[str, 
     right.set_yticks([])
     left.set_xlabel(f"active energy ({scales[0].unit})")
     right.set_xlabel(f"idle energy ({scales[1].unit})")
-    handles = [_swatch(palette.colour(name)) for name in palette.shown]
-    figure.legend(
-        handles, palette.shown, loc="upper left",
-        bbox_to_anchor=(start - 0.008, 1 - 0.36 / figure.get_figheight()),
-        ncols=min(4, len(handles)), borderpad=0, handlelength=1.0, columnspacing=1.4,
-    )  # fmt: skip
     return _deployment_title(summary), "Active and idle energy have scales of their own."
 
 

@@ -108,9 +108,9 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
     last = max((float(served.end_s[index].max()) for index in running.values()), default=0.0)
     if last <= 0:
         return None
-    edges = np.linspace(0.0, max(last, summary.get("horizon_s") or 0.0), BINS + 1)
-    upper = figure.add_axes((0.085, 0.525, 0.885, 0.335))
-    lower = figure.add_axes((0.085, 0.115, 0.885, 0.335), sharex=upper)
+    edges = np.linspace(0.0, last, BINS + 1)
+    colours = [palette.colour(name) for name in running]
+    upper, lower = _two_panels(figure, colours, list(running))
     took = served.end_s - served.start_s
     watts = np.divide(served.energy_j, took, out=np.zeros_like(took), where=took > 0)
     levels = [
@@ -121,9 +121,8 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
         for rate in (np.ones_like(took), np.nan_to_num(watts))
     ]  # fmt: skip
     scale = unit_of([float(np.sum(levels[1], axis=0).max())], POWER)
-    colours = [palette.colour(name) for name in running]
     middle = (edges[:-1] + edges[1:]) / 2
-    areas = upper.stackplot(middle, levels[0], colors=colours, linewidth=0)
+    upper.stackplot(middle, levels[0], colors=colours, linewidth=0)
     lower.stackplot(middle, [level / scale.factor for level in levels[1]], colors=colours, linewidth=0)
     upper.set_ylabel("busy instances")
     lower.set_ylabel(f"active power ({scale.unit})")
@@ -134,17 +133,18 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.margins(y=0.08)
-    height = figure.get_figheight()
-    figure.legend(
-        areas,
-        list(running),
-        loc="upper left",
-        bbox_to_anchor=(0.075, 1 - 0.36 / height),
-        ncols=4,
-        borderpad=0,
-        handlelength=1.0,
-    )
     return _busy_title(summary, served), f"Means over {edges[1]:.3g} s; idle power is not in the lower panel."
+
+
+def _two_panels(figure: Figure, colours: Sequence[str], names: Sequence[str]) -> tuple[Axes, Axes]:
+    """Two axes over one another that share their time, under a legend."""
+    from matplotlib.patches import Patch
+
+    top = labels.legend_on_top(figure, [Patch(facecolor=colour) for colour in colours], names, 0.08)
+    height = figure.get_figheight()
+    panel = (height - top - 0.53 - 0.35) / 2 / height
+    upper = figure.add_axes((0.085, 1 - top / height - panel, 0.89, panel))
+    return upper, figure.add_axes((0.085, 0.53 / height, 0.89, panel), sharex=upper)
 
 
 def beside_legend(figure: Figure, names: Sequence[str]) -> Axes:
@@ -159,14 +159,17 @@ def legend_at(axes: Axes) -> tuple[float, float]:
 
 
 def plain_ticks(axis: Axis) -> None:
-    """Whole numbers and decimals on an axis instead of powers of ten; 1, 2, 5 where decades are few."""
+    """Whole numbers and decimals on an axis instead of powers of ten; more of them where decades are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
         if high / low < 300:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            few = (1.0, 2.0, 5.0) if high / low > 12 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+            axis.set_major_locator(LogLocator(subs=few))
+        else:
+            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axis.set_minor_formatter(NullFormatter())
 
 
@@ -184,9 +187,10 @@ def _dots(axes: Axes, served: Served, index: series.I, look: tuple[str, str]) ->
     rare = len(index) <= 30
     drawn = series.every(index, max(200, SAMPLE * len(index) // max(1, len(served.deployment))))
     colour, marker = look
+    size = 7 if len(served.deployment) > 3000 else 16
     axes.scatter(
         np.maximum(served.tau_in[drawn], 1), np.maximum(served.tau_out[drawn], 1),
-        s=46 if rare and marker == "o" else 7, c=colour, marker=marker, alpha=1.0 if rare else 0.55,
+        s=46 if rare and marker == "o" else size, c=colour, marker=marker, alpha=1.0 if rare else 0.55,
         linewidths=0.8 if rare or marker == "x" else 0, edgecolors=None if marker == "x" else "white",
         rasterized=True,
     )  # fmt: skip

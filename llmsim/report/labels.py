@@ -1,4 +1,4 @@
-"""Names beside points, placed so that none covers another or a point."""
+"""Names where they can be read: beside points without covering them, and in legends that fit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 LEADER = {"arrowstyle": "-", "color": "#8A919B", "linewidth": 0.6, "shrinkA": 1.0, "shrinkB": 4.0}
 
+LEGEND_LINE_IN = 0.185
 CHARACTER = 0.56
 """Mean width of a character over the size of the type, of the face that matplotlib ships."""
 LINE = 1.35
@@ -85,6 +88,27 @@ def _clusters(at: Sequence[Point]) -> list[list[int]]:
     return clusters
 
 
+def legend_on_top(figure: Figure, handles: Sequence[Artist], names: Sequence[str], left: float) -> float:
+    """A legend under the figure's title, from `left` (a part of the width), or the edge if it needs more.
+
+    The figure is made higher by what the legend needs beyond one line.
+
+    Returns:
+        Inches from the figure's top to the legend's end.
+    """
+    each = (text_width_in(names) + 0.42) / figure.get_figwidth()
+    if each * len(names) > 0.985 - left:
+        left = 0.005
+    columns = max(1, min(len(names), int((0.985 - left) / each)))
+    lines = -(-len(names) // columns)
+    figure.set_figheight(figure.get_figheight() + (lines - 1) * LEGEND_LINE_IN)
+    figure.legend(
+        handles, names, loc="upper left", bbox_to_anchor=(left, 1 - 0.36 / figure.get_figheight()),
+        ncols=columns, borderpad=0, borderaxespad=0.3, handlelength=1.0, columnspacing=1.4,
+    )  # fmt: skip
+    return 0.46 + lines * LEGEND_LINE_IN
+
+
 def text_width_in(names: Iterable[str], size: float = 8.5) -> float:
     """About how wide the longest of `names` is, in inches."""
     return max((len(name) for name in names), default=0) * CHARACTER * size / 72
@@ -94,12 +118,8 @@ def _free(at: Point, size: Point, bounds: Box, taken: Sequence[Box]) -> Point:
     """Offset of a label's lower left corner from its point: the first free one, else the least bad."""
     (x, y), (width, height) = at, size
     best, least = (8.0, -height / 2), float("inf")
-    for gap in (8.0, 14.0, 22.0, 34.0, 50.0):
-        right, left, up, down = gap, -gap - width, gap / 2, -gap / 2 - height
-        for dx, dy in (
-            (right, -height / 2), (left, -height / 2), (-width / 2, gap), (-width / 2, -gap - height),
-            (right, up), (right, down), (left, up), (left, down),
-        ):  # fmt: skip
+    for gap in (8.0, 12.0, 18.0, 26.0, 36.0, 50.0, 68.0, 90.0):
+        for dx, dy in _around(gap, width, height):
             box = (x + dx, y + dy, x + dx + width, y + dy + height)
             covered = sum(_overlap(box, other) for other in taken) + 10 * _outside(box, bounds)
             if covered == 0:
@@ -107,6 +127,15 @@ def _free(at: Point, size: Point, bounds: Box, taken: Sequence[Box]) -> Point:
             if covered < least:
                 best, least = (dx, dy), covered
     return best
+
+
+def _around(gap: float, width: float, height: float) -> list[Point]:
+    """Offsets of a label at `gap` from its point: beside it, over it, under it, then at the corners."""
+    right, left, middle = gap, -gap - width, -width / 2
+    over, under, level = gap, -gap - height, -height / 2
+    corners = [(x, y * part) for part in (0.5, 1.0) for y in (over, under) for x in (right, left)]
+    shifted = [(middle + side * width / 4, y) for side in (1, -1) for y in (over, under)]
+    return [(right, level), (left, level), (middle, over), (middle, under), *corners, *shifted]
 
 
 def _overlap(a: Box, b: Box) -> float:

@@ -32,11 +32,13 @@ class Palette:
 
     Attributes:
         shown: deployments that have a colour of their own, in drawing order; `others` last, if any are.
-        colours: deployment to colour, also for those that are drawn as `others`.
+        deployments: all of them.
+        colours: deployment to colour, for those that have one.
         strokes: policy and baseline labels to how their lines are drawn.
     """
 
     shown: tuple[str, ...]
+    deployments: tuple[str, ...]
     colours: Mapping[str, str]
     strokes: Mapping[str, Stroke]
 
@@ -62,7 +64,7 @@ def make_palette(summary: Row) -> Palette:
     shown = _largest(found)
     colours = dict(zip(shown, DEPLOYMENTS, strict=False))
     rest = () if len(shown) == len(found) else (OTHERS_NAME,)
-    return Palette((*shown, *rest), colours, _strokes(summary, found, colours))
+    return Palette((*shown, *rest), tuple(found), colours, _strokes(summary, found, colours))
 
 
 def single_model(label: str, deployments: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmsim.errors import InputError
 from llmsim.report import charts_energy, charts_queries, series
+from llmsim.report.labels import text_width_in
 from llmsim.report.palette import make_palette
 from llmsim.report.rows import Row, policy_label
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INK = "#22262B"
-WIDTH_IN = 8.2
+SIZE_IN = (8.2, 4.7)
+BOLD = 1.18
+"""How much wider bold type is."""
 STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#9AA1AB",
@@ -99,22 +102,17 @@ def draw(
         for label in summary.get("baselines", {})
         if label in baseline_queries
     }
-    rows = 1 + len(summary.get("baselines", {}))
-    charts: tuple[tuple[str, float, Chart], ...] = (
-        ("energy_accuracy", 4.6, lambda figure: charts_energy.trade_off(figure, summary, palette)),
-        (
-            "energy_deployments",
-            1.5 + 0.34 * rows,
-            lambda figure: charts_energy.by_deployment(figure, summary, palette),
-        ),
-        ("placement", 4.8, lambda figure: charts_queries.placement(figure, summary, served, palette)),
-        ("latency", 4.4, lambda figure: charts_queries.latency(figure, summary, tails, palette)),
-        ("over_time", 4.8, lambda figure: charts_queries.over_time(figure, summary, served, palette)),
+    charts: tuple[tuple[str, Chart], ...] = (
+        ("energy_accuracy", lambda figure: charts_energy.trade_off(figure, summary, palette)),
+        ("energy_deployments", lambda figure: charts_energy.by_deployment(figure, summary, palette)),
+        ("placement", lambda figure: charts_queries.placement(figure, summary, served, palette)),
+        ("latency", lambda figure: charts_queries.latency(figure, summary, tails, palette)),
+        ("over_time", lambda figure: charts_queries.over_time(figure, summary, served, palette)),
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _style():
-            plots = [_save(name, height, chart, folder) for name, height, chart in charts]
+            plots = [_save(name, chart, folder) for name, chart in charts]
     except OSError as error:
         raise InputError(f"The plots cannot be written to {folder}: {error.strerror or error}") from error
     return [plot for plot in plots if plot is not None]
@@ -131,17 +129,19 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _save(name: str, height_in: float, chart: Chart, folder: Path) -> Plot | None:
+def _save(name: str, chart: Chart, folder: Path) -> Plot | None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN, height_in))
+    figure = Figure(figsize=SIZE_IN)
     told = chart(figure)
     if told is None:
         log.info("The plot %s is left out: the run has no figures for it.", name)
         return None
     title, caption = told
-    figure.text(0.012, 1 - 0.10 / height_in, title, fontsize=11, fontweight="bold", va="top")
+    room = 0.976 * figure.get_figwidth()
+    size = min(11.0, 11.0 * room / (BOLD * text_width_in([title], 11.0)))
+    figure.text(0.012, 1 - 0.10 / figure.get_figheight(), title, fontsize=size, fontweight="bold", va="top")
     plot = Plot(name, title, caption, folder / f"{name}.png", folder / f"{name}.svg")
-    figure.savefig(plot.png, metadata={"Software": None})
+    figure.savefig(plot.png, metadata={"Software": None}, pil_kwargs={"compress_level": 4})
     figure.savefig(plot.svg, metadata={"Date": None, "Creator": None})
     return plot

@@ -148,6 +148,18 @@ class Sheet:
             found.setdefault(column.group, []).append(c)
         return list(found.items())
 
+    def group_title(self, name: str, columns: Sequence[int]) -> str:
+        """What stands over a group: its name, and the unit where several columns share it."""
+        unit = self.scales[columns[0]].unit
+        return f"{name}, {unit}" if len(columns) > 1 and unit else name
+
+    def column_names(self, columns: Sequence[int]) -> list[str]:
+        """What stands over each column of a group; a lone one has its unit here."""
+        names = [self.columns[c].label for c in columns]
+        if len(columns) > 1:
+            return names
+        return [", ".join(said for said in (names[0], self.scales[columns[0]].unit) if said)]
+
 
 def comparison(summary: Row, columns: Sequence[Column]) -> Sheet:
     """The policy's row and one for each baseline; how many were served is shown where it differs."""

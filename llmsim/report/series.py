@@ -118,7 +118,5 @@ def _codes(column: pa.ChunkedArray) -> tuple[tuple[str, ...], I]:
         column = column.dictionary_encode()
     column = column.unify_dictionaries()
     names: tuple[str, ...] = tuple(column.chunk(0).dictionary.to_pylist()) if column.num_chunks else ()
-    # A null index comes as NaN. (Arrow's own fill_null would import pandas.)
-    parts = [chunk.indices.to_numpy(zero_copy_only=False).astype(np.float64) for chunk in column.chunks]
-    index = np.nan_to_num(np.concatenate(parts) if parts else np.zeros(0), nan=REFUSED)
-    return names, index.astype(np.int64)
+    parts = [np.asarray(chunk.indices.fill_null(REFUSED), dtype=np.int64) for chunk in column.chunks]
+    return names, np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

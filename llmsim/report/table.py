@@ -121,37 +121,29 @@ class Grid:
                 lines.append((rule, "dim"))
         return lines
 
-    def _unit(self, columns: list[int]) -> str:
-        return self.sheet.scales[columns[0]].unit
-
-    def _title(self, name: str, columns: list[int]) -> str:
-        unit = self._unit(columns)
-        return f"{name}, {unit}" if len(columns) > 1 and unit else name
-
-    def _column(self, column: int) -> int:
-        shown = self.sheet.columns[column]
-        cells = [self.sheet.cell(r, column) for r in range(len(self.sheet.rows))]
-        return max(len(text) for text in [shown.label, *cells])
+    def _widths(self, columns: list[int]) -> list[int]:
+        rows = range(len(self.sheet.rows))
+        return [
+            max([len(name), *(len(self.sheet.cell(r, column)) for r in rows)])
+            for name, column in zip(self.sheet.column_names(columns), columns, strict=True)
+        ]
 
     def _span(self, name: str, columns: list[int]) -> int:
-        inner = sum(self._column(column) for column in columns) + BETWEEN * (len(columns) - 1)
-        return max(len(self._title(name, columns)), inner)
+        inner = sum(self._widths(columns)) + BETWEEN * (len(columns) - 1)
+        return max(len(self.sheet.group_title(name, columns)), inner)
 
     def _heading(self, name: str, columns: list[int]) -> str:
-        title, span = self._title(name, columns), self._span(name, columns)
+        title, span = self.sheet.group_title(name, columns), self._span(name, columns)
         return f" {title} ".center(span, "─")[:span] if 2 + len(title) <= span else title.rjust(span)
 
     def _names(self, name: str, columns: list[int]) -> str:
-        labels = [self.sheet.columns[c].label for c in columns]
-        if len(columns) == 1:
-            labels = [", ".join(said for said in (labels[0], self._unit(columns)) if said)]
-        return self._line(name, columns, labels)
+        return self._line(name, columns, self.sheet.column_names(columns))
 
     def _cells(self, row: int, name: str, columns: list[int]) -> str:
         return self._line(name, columns, [self.sheet.cell(row, column) for column in columns])
 
     def _line(self, name: str, columns: list[int], texts: list[str]) -> str:
-        cells = [text.rjust(self._column(c)) for c, text in zip(columns, texts, strict=True)]
+        cells = [text.rjust(width) for width, text in zip(self._widths(columns), texts, strict=True)]
         return " " * BETWEEN + (" " * BETWEEN).join(cells).rjust(self._span(name, columns))
 
 

@@ -9,6 +9,7 @@ from simpy.core import Environment
 from simpy.events import NORMAL, URGENT, Event
 
 Callback = Callable[[Event], None]
+Ring = Callable[["Alarm"], None]
 
 
 class Clock(Environment):
@@ -29,3 +30,40 @@ class Clock(Environment):
         event._value = None
         event.callbacks.append(callback)
         heapq.heappush(self._queue, (time_s, URGENT if first else NORMAL, next(self._eid), event))
+
+    @property
+    def scheduled(self) -> int:
+        """Events put on the calendar so far. Reading it puts none there, but takes a number."""
+        count = next(self._eid)
+        self._eid = type(self._eid)(count)
+        return int(count)
+
+
+class Alarm(Event):
+    """An event that can be set again and again, also while it is already set for another time.
+
+    SimPy's own events happen once and take their callbacks with them; a simulation of millions of boundaries
+    would spend its time making them. Whoever is called at a ring must `rearm` before setting it again.
+
+    Attributes:
+        number: for whoever is called, to tell alarms apart.
+    """
+
+    def __init__(self, clock: Clock, ring: Ring, first: bool = False, number: int = 0) -> None:
+        super().__init__(clock)
+        self._ok = True
+        self._value = None
+        self.number = number
+        self._rings = [ring]
+        self.callbacks = self._rings
+        self._priority = URGENT if first else NORMAL
+        self._calendar = clock._queue
+        self._numbers = clock._eid
+
+    def rearm(self) -> None:
+        """Call the same function at the next ring, too."""
+        self.callbacks = self._rings
+
+    def set(self, time_s: float) -> None:
+        """Ring at `time_s`, absolute seconds, not before now."""
+        heapq.heappush(self._calendar, (time_s, self._priority, next(self._numbers), self))

@@ -2,69 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
-from simpy.events import Event
 
 from llmsim.backends.contract import Engine
-from llmsim.curves.cost import IntArray
+from llmsim.curves.cost import FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.fleet.prices import Prices
 from llmsim.policies.contract import OnlinePolicy
+from llmsim.simulation.book import Book, open_book
 from llmsim.simulation.clock import Clock
-from llmsim.simulation.ledger import Ledger, collect
-from llmsim.simulation.serial import Row, SerialStation
+from llmsim.simulation.floor import Floor
+from llmsim.simulation.ledger import Ledger, close
+from llmsim.simulation.meters import Meters
+from llmsim.simulation.stations import Station, open_station
+from llmsim.simulation.tape import Tape
+from llmsim.simulation.traffic import Progress, Traffic
 from llmsim.workload.queries import Queries
 
 Router = Callable[[int, int, int], int]
-Progress = Callable[[int], None]
-
-# Queries between two reports of progress.
-_REPORT_EVERY = 1000
 
 
 @dataclass
 class View:
-    """What a router sees: the time, and where the query fits."""
+    """What a router sees: the time, where the query fits, and how full each deployment is."""
 
     now_s: float
     eligible: Sequence[int]
+    stations: Sequence[Station] = field(default_factory=tuple)
+
+    def present(self, deployment: int) -> int:
+        """Queries that were sent to a deployment and have not yet left it."""
+        return self.stations[deployment].present
 
 
-def follow(plan: IntArray) -> Router:
-    """A router that follows an offline plan, shape (n,)."""
-    chosen = plan.tolist()
-    return lambda query, tau_in, tau_out: chosen[query]
+@dataclass
+class Follow:
+    """A router that follows an offline plan."""
+
+    chosen: Sequence[int]
+
+    def __call__(self, query: int, tau_in: int, tau_out: int) -> int:
+        """The plan's deployment."""
+        return self.chosen[query]
 
 
-def ask(policy: OnlinePolicy, prices: Prices, rng: Generator) -> Router:
-    """A router that asks an online policy at each arrival.
+class Ask:
+    """A router that asks an online policy at each arrival."""
 
-    Raises:
-        InputError: the policy answers with a deployment that the query does not fit.
-    """
-    policy.begin(prices.deployments, rng)
-    patterns, rows = np.unique(prices.eligible, axis=0, return_inverse=True)
-    allowed = [tuple(np.flatnonzero(pattern).tolist()) for pattern in patterns]
-    pattern_of = rows.ravel()[prices.pair_of].tolist()
-    arrival_s = prices.queries.arrival_s.tolist()
-    view = View(0.0, ())
+    def __init__(self, policy: OnlinePolicy, prices: Prices, rng: Generator) -> None:
+        policy.begin(prices.deployments, rng)
+        patterns, rows = np.unique(prices.eligible, axis=0, return_inverse=True)
+        self._allowed = [tuple(np.flatnonzero(pattern).tolist()) for pattern in patterns]
+        self._pattern_of = rows.ravel()[prices.pair_of].tolist()
+        self._arrival_s = prices.queries.arrival_s.tolist()
+        self._policy = policy
+        self.view = View(0.0, ())
 
-    def route(query: int, tau_in: int, tau_out: int) -> int:
-        view.now_s = arrival_s[query]
-        view.eligible = allowed[pattern_of[query]]
-        chosen = policy.route(tau_in, float(tau_out), view)
+    def __call__(self, query: int, tau_in: int, tau_out: int) -> int:
+        """The policy's choice.
+
+        Raises:
+            InputError: the policy answers with a deployment that the query does not fit.
+        """
+        view = self.view
+        view.now_s = self._arrival_s[query]
+        view.eligible = self._allowed[self._pattern_of[query]]
+        chosen = self._policy.route(tau_in, float(tau_out), view)
         if chosen not in view.eligible:
             raise InputError(
-                f"{type(policy).__name__} sent query {query} to deployment {chosen}; "
+                f"{type(self._policy).__name__} sent query {query} to deployment {chosen}; "
                 f"it may go to {list(view.eligible)} only. That is a mistake in the policy."
             )
         return chosen
 
-    return route
+
+def follow(plan: IntArray) -> Router:
+    """A router that follows an offline plan, shape (n,)."""
+    return Follow(plan.tolist())
+
+
+def ask(policy: OnlinePolicy, prices: Prices, rng: Generator) -> Router:
+    """A router that asks an online policy at each arrival."""
+    return Ask(policy, prices, rng)
 
 
 def play(
@@ -73,6 +98,8 @@ def play(
     prices: Prices,
     route: Router,
     progress: Progress | None = None,
+    predicted: FloatArray | None = None,
+    tape: Tape | None = None,
 ) -> Ledger:
     """Serve every query where `route` sends it and record what happened.
 
@@ -82,32 +109,47 @@ def play(
         prices: the same queries priced, for the deployments.
         route: gives the deployment's index for a query's number and token counts.
         progress: called now and then with the number of arrivals so far.
+        predicted: expected tau_out, which KV memory is reserved for, shape (n,); None: the true one.
+        tape: where to write what every instance did when; None: nowhere.
     """
     clock = Clock()
-    rows: list[Row | None] = [None] * len(queries)
+    floor = Floor(clock, Traffic(clock), open_book(queries, predicted), tape)
+    start_s = float(queries.arrival_s[0]) if len(queries) else 0.0
+    meters = tuple(Meters(item.instances, index, start_s) for index, item in enumerate(prices.deployments))
     stations = [
-        SerialStation(clock, index, item.instances, engine, rows)
-        for index, (item, engine) in enumerate(zip(prices.deployments, engines, strict=True))
+        open_station(item, engine, floor, meter)
+        for item, engine, meter in zip(prices.deployments, engines, meters, strict=True)
     ]
-    arrival_s = queries.arrival_s.tolist()
-    tau_in, tau_out = queries.tau_in.tolist(), queries.tau_out.tolist()
-    total = len(arrival_s)
-
-    upcoming = iter(range(total))
-
-    def arrive(_: Event) -> None:
-        query = next(upcoming)
-        chosen = route(query, tau_in[query], tau_out[query])
-        stations[chosen].arrive(query, tau_in[query], tau_out[query], arrival_s[query])
-        # One pending arrival at a time keeps the event queue as small as the fleet is busy.
-        if query + 1 < total:
-            clock.call_at(arrival_s[query + 1], arrive)
-        if progress is not None and query % _REPORT_EVERY == 0:
-            progress(query)
-
-    if total:
-        clock.call_at(arrival_s[0], arrive)
-    clock.run()
+    if isinstance(route, Ask):
+        route.view.stations = stations
+    floor.traffic.start(floor.book.arrival_s, _sender(floor.book, stations, route), progress)
+    with _no_garbage_collection():
+        clock.run()
     if progress is not None:
-        progress(total)
-    return collect(queries.arrival_s, [row for row in rows if row is not None], prices.deployments)
+        progress(len(queries))
+    return close(queries, floor.book, meters, prices.deployments, clock.scheduled)
+
+
+def _sender(book: Book, stations: Sequence[Station], route: Router) -> Callable[[int], None]:
+    """Sends a query to its deployment at its arrival."""
+    tau_in, tau_out, deployment = book.tau_in, book.tau_out, book.deployment
+    arrive = [station.arrive for station in stations]
+
+    def send(query: int) -> None:
+        chosen = route(query, tau_in[query], tau_out[query])
+        deployment[query] = chosen
+        arrive[chosen](query)
+
+    return send
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Events make no reference cycles; looking for some among millions of queries only takes time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -14,8 +14,9 @@ from llmsim.curves.cost import IntArray
 from llmsim.errors import InputError
 from llmsim.fleet.prices import Prices
 from llmsim.policies.contract import OfflinePolicy, OnlinePolicy, Plan, Selective
-from llmsim.simulation.driver import Progress, ask, follow, play
+from llmsim.simulation.driver import ask, follow, play
 from llmsim.simulation.ledger import Ledger
+from llmsim.simulation.traffic import Progress
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ def admit(prices: Prices) -> tuple[IntArray, dict[str, IntArray]]:
         InputError: no query fits anywhere.
     """
     fits = prices.fits
-    longest = max(item.target.model.context_tokens for item in prices.deployments)
+    longest = max(item.longest_query_tokens for item in prices.deployments)
     if not fits.any():
         tokens = prices.queries.tau_in + prices.queries.tau_out
         raise InputError(
             f"No query fits: prompt and answer together take at least {int(tokens.min()):,} tokens, and the "
-            f"longest context chosen is {longest:,}. Choose a model with a longer context."
+            f"most that a chosen deployment holds is {longest:,}. Choose a model with a longer context, or "
+            "give an instance more memory."
         )
     refused = np.flatnonzero(~fits)
     reason = f"prompt and answer are longer than every context (at most {longest:,} tokens)"

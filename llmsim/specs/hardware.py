@@ -43,11 +43,10 @@ class Hardware:
         idle_power_model_loaded: True when a model was loaded while idle power was read.
         energy_scope: what the measured joules of this system cover.
         host: the host, in words.
-        trials_system: the `system` of this hardware's rows in the trials; None: no trials are shipped.
+        trials_system: the `system` of this hardware's rows in the trials; None: the same as `name`.
         usd_per_hour, price_source: price of one device hour, on demand.
         spec_source, spec_status: where the datasheet facts are from, and whether they were seen (verified,
             partly verified, derived, unverified, or absent).
-        no_curves_hint: what would give this hardware curves, shown when it has none.
     """
 
     name: str
@@ -70,7 +69,6 @@ class Hardware:
     price_source: str | None = None
     spec_source: str = ""
     spec_status: str = "unverified"
-    no_curves_hint: str = ""
 
     @classmethod
     def from_config(cls, name: str, node: Mapping[str, Any]) -> Hardware:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from llmsim.config import Config
 from llmsim.curves import library
+from llmsim.curves.forms import from_config
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.trials import Trials, read, shipped
@@ -23,19 +24,17 @@ def trials_of(config: Config) -> Trials:
 def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fitter:
     """A function that fits one pair after the other to the run's trials."""
     trials = trials_of(config)
+    form = from_config(config.curve)
     done = 0
 
     def fit(hardware: Hardware, model: Model, n_devices: int | None) -> library.FittedCurve:
         nonlocal done
-        if hardware.trials_system is None:
-            hint = hardware.no_curves_hint or "Measure it, or choose a hardware that has trials."
-            raise library.NoCurve(f"no trials of {hardware.name} are shipped. {hint}")
         curve = library.fit(
             trials,
-            system=hardware.trials_system,
+            system=hardware.trials_system or hardware.name,
             model=model.trials_model or model.name,
             n_devices=n_devices,
-            form=config.curve["name"],
+            form=form,
         )
         done += 1
         if progress is not None:

@@ -23,7 +23,7 @@ from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.bounds import Bounds
 from llmsim.report.columns import instances_table, plan_table, queries_table
-from llmsim.report.summary import SCHEMA_VERSION, Horizon, absences, keeps, row, saving_pct
+from llmsim.report.summary import SCHEMA_VERSION, Horizon, keeps, row, saving_pct
 from llmsim.simulation.run import Run, run_policy
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
@@ -241,6 +241,9 @@ def _summary(
         figures["keeps_bounds"] = reason is None
         for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
             figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
+            if own[key] is None or figures[key] is None:
+                why = own["absent"].get(key) or figures["absent"].get(key)
+                figures["absent"][f"saving_{name}_pct"] = why
         if reason:
             figures["saving_absent"] = reason
         baselines[run.label] = figures
@@ -251,11 +254,9 @@ def _summary(
         "seed": config.seed,
         "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
         "queries": len(queries),
-        "horizon_s": horizon.length_s,
         "energy_scope": fleet.energy_scope,
         "energy_method": method,
         "idle_power": idle_power(fleet),
-        "absent": absences(own, runs[0]),
         "warnings": warnings,
         "baselines": baselines,
         "provenance": provenance(config, fleet),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+
+from llmsim.report.plots import Plot, draw
 
 NAMES = ("llama2_7b@a100", "llama2_13b@a100", "llama2_70b@a100")
 ACCURACY = np.array([50.97, 55.69, 64.52])
@@ -194,7 +197,7 @@ def about(rng: np.random.Generator) -> dict[str, Any]:
     curves = {
         name: {
             "source": "wilkins2024.csv, Swing node, KV cache off",
-            "form": {"energy": "roofline", "runtime": "roofline"},
+            "curves": {target: {"form": "roofline"} for target in ("energy", "runtime")},
             "left_out_error": {
                 "energy_mape_pct": float(rng.uniform(2, 9)),
                 "runtime_mape_pct": float(rng.uniform(2, 6)),
@@ -272,11 +275,17 @@ def shared_run() -> Run:
 @pytest.fixture
 def run(shared_run: Run) -> Run:
     """A run whose summary a test may change."""
-    import copy
-
     return Run(
         copy.deepcopy(shared_run.summary),
         shared_run.queries,
         shared_run.instances,
         dict(shared_run.baseline_queries),
     )
+
+
+@pytest.fixture(scope="session")
+def plots(shared_run: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Plot]:
+    """The plots of the made-up run, drawn once."""
+    made = shared_run
+    folder = tmp_path_factory.mktemp("plots")
+    return draw(made.summary, made.queries, made.instances, made.baseline_queries, folder)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import NAMES, Run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsim.report import series
+from tests.report.conftest import NAMES, Run
 
 spans = st.lists(
     st.tuples(st.floats(0, 100), st.floats(0, 50), st.floats(0.1, 900)), min_size=0, max_size=30

@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from conftest import NAMES, ONLY, REASON, Run
 from rich.console import Console
 
 from llmsim.report.table import cell_width, render
+from tests.report.conftest import NAMES, ONLY, REASON, Run
 
 
 def shown(summary: dict[str, Any], width: int = 110, **options: Any) -> str:

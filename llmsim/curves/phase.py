@@ -1,0 +1,134 @@
+"""Fitted curves of phases: prefill and decode of a batch, with a KV cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmsim.curves.cost import BoolArray, Cost
+from llmsim.curves.domain import Domain
+from llmsim.curves.fitted import Fitted
+from llmsim.curves.form import FloatArray, IntArray
+
+Amount = IntArray | int
+
+
+@dataclass(frozen=True)
+class FittedPhaseCurve:
+    """Prefill and decode of a batch; satisfies `PhaseCurve`.
+
+    Attributes:
+        prefill_time: seconds of a pass over prompts, by (prompts, sum of tokens, sum of squares).
+        decode_time: seconds of a step, by (batch, total context); affine in the context.
+        phase_energy: joules by (prompt tokens, steps, steps*batch); None where no energy was measured.
+        domain: batch and tokens of one query (prompt and answer) that were measured together.
+    """
+
+    prefill_time: Fitted
+    decode_time: Fitted
+    phase_energy: Fitted | None
+    domain: Domain
+
+    def parts(self) -> dict[str, Fitted]:
+        """The fitted curves by name."""
+        parts = {"prefill": self.prefill_time, "decode": self.decode_time}
+        return parts if self.phase_energy is None else {**parts, "energy": self.phase_energy}
+
+    def prefill(self, tokens: Amount, past: Amount = 0) -> Cost:
+        """Cost of one pass over the prompts of a batch.
+
+        Args:
+            tokens: new tokens of each prompt, shape (..., prompts): the last axis is one pass.
+            past: tokens of each already in its cache, of a shape that broadcasts with `tokens`. No trial
+                measured any, so a pass with some is flagged as extrapolated.
+
+        Returns:
+            One entry a pass, of shape (...); a single pass has shape ().
+        """
+        new, old = np.broadcast_arrays(np.atleast_1d(tokens), np.asarray(past))
+        shape, prompts = new.shape[:-1], new.shape[-1]
+        total = new.sum(axis=-1)
+        squares = (new**2 + 2 * new * old).sum(axis=-1)
+        count = np.full(shape, prompts)
+        inputs = [x.reshape(-1) for x in (count, total, squares)]
+        seconds, seconds_se = self.prefill_time.predict(*inputs)
+        outside = self.domain.outside(count.reshape(-1), new.max(axis=-1).reshape(-1))
+        outside = outside | (old.max(axis=-1) > 0).reshape(-1)
+        joules, joules_se = self._energy(inputs[1], np.zeros_like(inputs[1]), np.zeros_like(inputs[1]))
+        return _cost((seconds, seconds_se, joules, joules_se), outside, shape)
+
+    def decode(self, batch: Amount, context: Amount, steps: Amount) -> Cost:
+        """Cost of consecutive steps of a batch, each of which adds one token to every query: a closed sum.
+
+        A step is affine in the total context, which grows by `batch` a step, so the sum is the number of
+        steps times the step at the mean context.
+
+        Args:
+            batch: queries in the batch, at least 1.
+            context: tokens over all queries that the first step attends to.
+            steps: how many, at least 0. All three broadcast to the result's shape.
+        """
+        b, c, n = np.broadcast_arrays(batch, context, steps)
+        shape = b.shape
+        b, c, n = (np.atleast_1d(x).reshape(-1) for x in (b, c, n))
+        mean_context = c + b * np.maximum(n - 1, 0) / 2
+        step, step_se = self.decode_time.predict(b, mean_context)
+        per_query = np.ceil((c + b * np.maximum(n - 1, 0)) / b)
+        outside = self.domain.outside(b, per_query)
+        joules, joules_se = self._energy(np.zeros_like(n), n, n * b)
+        return _cost((n * step, n * step_se, joules, joules_se), outside, shape)
+
+    def steps_until(self, batch: int, context: int, seconds: float) -> int:
+        """The least number of steps that take at least `seconds`: the first boundary at or after then.
+
+        With a step of A + B*j seconds (j = 0, 1, ...) n steps take A*n + B*n*(n-1)/2: a quadratic in n.
+        """
+        if seconds <= 0:
+            return 0
+        first, second = self.decode_time.predict(
+            np.array([batch, batch]), np.array([context, context + batch])
+        )[0]
+        growth = max(second - first, 0.0)
+        linear = first - growth / 2
+        # The stable root of growth/2*n^2 + linear*n = seconds.
+        root = 2 * seconds / (linear + np.sqrt(linear**2 + 2 * growth * seconds))
+        steps = max(int(np.ceil(root)), 1)
+
+        def taken(n: int) -> float:
+            return float(first * n + growth * n * (n - 1) / 2)
+
+        while steps > 1 and taken(steps - 1) >= seconds:  # rounding may put the root a step off
+            steps -= 1
+        while taken(steps) < seconds:
+            steps += 1
+        return steps
+
+    def cost(self, tau_in: IntArray, tau_out: IntArray, batch: Amount = 1) -> Cost:
+        """Cost of a batch of like queries from its prompts to its last token; of one query alone unless said.
+
+        Args:
+            tau_in, tau_out: tokens of each of the queries, shape (n,), at least 1.
+            batch: how many of them are served together; the joules are of all of them.
+        """
+        tau_in, tau_out = np.atleast_1d(tau_in), np.atleast_1d(tau_out)
+        b = np.broadcast_to(batch, tau_in.shape)
+        prompts, prompts_se = self.prefill_time.predict(b, b * tau_in, b * tau_in**2)
+        steps = tau_out - 1
+        step, step_se = self.decode_time.predict(b, b * (tau_in + tau_out / 2))
+        joules, joules_se = self._energy(b * tau_in, steps, steps * b)
+        return Cost(
+            prompts + steps * step,
+            np.hypot(prompts_se, steps * step_se),
+            joules,
+            joules_se,
+            self.domain.outside(b, tau_in + tau_out),
+        )
+
+    def _energy(self, *inputs: IntArray) -> tuple[FloatArray | None, FloatArray | None]:
+        return (None, None) if self.phase_energy is None else self.phase_energy.predict(*inputs)
+
+
+def _cost(values: tuple[FloatArray | None, ...], outside: BoolArray, shape: tuple[int, ...]) -> Cost:
+    seconds, seconds_se, joules, joules_se = (None if v is None else v.reshape(shape) for v in values)
+    return Cost(seconds, seconds_se, joules, joules_se, outside.reshape(shape))

@@ -1,0 +1,49 @@
+"""Fitted curves of whole queries: what one query costs, alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmsim.curves.cost import Cost
+from llmsim.curves.domain import Domain
+from llmsim.curves.fitted import Fitted
+from llmsim.curves.form import IntArray
+
+
+@dataclass(frozen=True)
+class FittedQueryCurve:
+    """The energy and runtime of single queries; satisfies `QueryCurve`.
+
+    Attributes:
+        runtime, energy: the fitted curves; None where nothing was measured.
+        domain: the tokens that were measured.
+    """
+
+    runtime: Fitted | None
+    energy: Fitted | None
+    domain: Domain
+
+    def parts(self) -> dict[str, Fitted]:
+        """The fitted curves by name."""
+        both = {"energy": self.energy, "runtime": self.runtime}
+        return {name: part for name, part in both.items() if part is not None}
+
+    def cost(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
+        """Cost of serving each query alone; arrays of equal shape (n,), tokens at least 1."""
+        tau_in, tau_out = np.atleast_1d(tau_in), np.atleast_1d(tau_out)
+        runtime, runtime_se = (None, None) if self.runtime is None else self.runtime.predict(tau_in, tau_out)
+        energy, energy_se = (None, None) if self.energy is None else self.energy.predict(tau_in, tau_out)
+        return Cost(runtime, runtime_se, energy, energy_se, self.domain.outside(tau_in, tau_out))
+
+    def negative(self, tau_in: IntArray, tau_out: IntArray) -> tuple[int, float]:
+        """For how many queries negative energy is predicted, and its sum, J (at most 0).
+
+        Only the paper's `interaction` can do that; every other form's parameters are bounded.
+        """
+        if self.energy is None:
+            return 0, 0.0
+        energy, _ = self.energy.predict(np.atleast_1d(tau_in), np.atleast_1d(tau_out))
+        below = energy[energy < 0]
+        return len(below), float(below.sum())

@@ -1,0 +1,136 @@
+"""Fitted curves as readable YAML: written once, read back to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmsim.curves.domain import Domain
+from llmsim.curves.fitted import Fitted
+from llmsim.curves.forms import build
+from llmsim.curves.library import FittedCurve
+from llmsim.curves.phase import FittedPhaseCurve
+from llmsim.curves.query import FittedQueryCurve
+from llmsim.errors import InputError
+
+VERSION = 1  # of the file's layout
+HEAD = (
+    "# Fitted curves of one target; parameters are in the order of the form. Written by llmsim, read by it.\n"
+)
+
+
+def save(fitted: FittedCurve, path: Path) -> None:
+    """Write a fitted curve as YAML; the file appears whole or not at all."""
+    import yaml  # type: ignore[import-untyped]
+
+    text = HEAD + yaml.dump(as_dict(fitted), Dumper=_dumper(), sort_keys=False, width=100)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def load(path: Path) -> FittedCurve:
+    """The fitted curve in a file that `save` wrote.
+
+    Raises:
+        InputError: the file is of another version, or not a curve.
+    """
+    import yaml
+
+    try:
+        data = yaml.load(
+            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+        if data["version"] != VERSION:
+            raise InputError(
+                f"{path}: a curve file of version {data['version']}; this llmsim reads {VERSION}."
+            )
+        return from_dict(data)
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a curve file of llmsim ({error}).") from error
+
+
+def as_dict(fitted: FittedCurve) -> dict[str, Any]:
+    """A fitted curve as plain data."""
+    curve = fitted.curve
+    return {
+        "version": VERSION,
+        "kind": "phase" if isinstance(curve, FittedPhaseCurve) else "query",
+        "n_devices": fitted.n_devices,
+        "kv_cache": fitted.kv_cache,
+        "batch": fitted.batch,
+        "precision": fitted.precision,
+        "parts": {name: _fitted_as_dict(part) for name, part in curve.parts().items()},
+        "domain": {
+            "names": list(curve.domain.names),
+            "least": list(curve.domain.least),
+            "corners": [list(corner) for corner in curve.domain.corners],
+        },
+        "provenance": fitted.provenance,
+    }
+
+
+def from_dict(data: dict[str, Any]) -> FittedCurve:
+    """The fitted curve in plain data that `as_dict` made."""
+    domain = Domain(
+        tuple(data["domain"]["names"]),
+        tuple(data["domain"]["least"]),
+        tuple((first, second) for first, second in data["domain"]["corners"]),
+    )
+    parts = {name: _fitted_from_dict(part) for name, part in data["parts"].items()}
+    curve: FittedQueryCurve | FittedPhaseCurve
+    if data["kind"] == "phase":
+        curve = FittedPhaseCurve(parts["prefill"], parts["decode"], parts.get("energy"), domain)
+    else:
+        curve = FittedQueryCurve(parts.get("runtime"), parts.get("energy"), domain)
+    return FittedCurve(
+        curve, data["n_devices"], data["kv_cache"], data["batch"], data["precision"], data["provenance"]
+    )
+
+
+def _fitted_as_dict(fitted: Fitted) -> dict[str, Any]:
+    names = [parameter.name for parameter in fitted.form.parameters()]
+    return {
+        "form": dataclasses.asdict(fitted.form),  # type: ignore[call-overload]
+        "parameters": dict(zip(names, fitted.theta.tolist(), strict=True)),
+        "covariance": fitted.covariance.tolist(),
+        "scatter": fitted.scatter,
+        "report": fitted.report,
+    }
+
+
+def _fitted_from_dict(data: dict[str, Any]) -> Fitted:
+    form = build(data["form"]["name"], data["form"])
+    return Fitted(
+        form,
+        np.array(list(data["parameters"].values()), dtype=np.float64),
+        np.array(data["covariance"], dtype=np.float64),
+        data["scatter"],
+        data["report"],
+    )
+
+
+def _dumper() -> Any:
+    """YAML's safe dumper, but texts of several lines as blocks and short lists on one line."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text(dumper: Any, value: str) -> Any:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    def sequence(dumper: Any, value: list[Any]) -> Any:
+        flat = not any(isinstance(item, list | dict) for item in value)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flat)
+
+    Dumper.add_representer(str, text)
+    Dumper.add_representer(list, sequence)
+    return Dumper

@@ -1,0 +1,189 @@
+"""Batches that start and end together: the serial discipline (batches of one) and the static one.
+
+A queue feeds one instance or, with the `shared` dispatcher, all of a deployment. A free instance of the
+lowest number takes the next batch, so that work gathers on few instances.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+
+from llmsim.backends.contract import Advance, Engine
+from llmsim.simulation.clock import Alarm
+from llmsim.simulation.dispatch import Dispatcher
+from llmsim.simulation.doze import Doze
+from llmsim.simulation.floor import Floor
+from llmsim.simulation.meters import Meters
+
+
+@dataclass(frozen=True, slots=True)
+class Forming:
+    """When a batch is full, and how long its first query waits for it to fill."""
+
+    max_batch: int = 1
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the lines of one deployment share.
+
+    Attributes:
+        doze: None: instances are always on.
+        dispatcher: None: all instances share one queue.
+    """
+
+    floor: Floor
+    engine: Engine
+    forming: Forming
+    meters: Meters
+    doze: Doze | None
+    dispatcher: Dispatcher | None
+
+
+class BatchStation:
+    """The instances of one deployment, behind one queue or behind one each."""
+
+    def __init__(self, bench: Bench) -> None:
+        numbers = range(bench.meters.instances)
+        self._dispatcher = bench.dispatcher
+        if bench.dispatcher is None:
+            self._lines = [Line(bench, numbers)]
+        else:
+            self._lines = [Line(bench, (number,)) for number in numbers]
+
+    def arrive(self, query: int) -> None:
+        """A query comes in now."""
+        if self._dispatcher is None:
+            self._lines[0].arrive(query)
+        else:
+            self._lines[self._dispatcher.choose()].arrive(query)
+
+    @property
+    def present(self) -> int:
+        """Queries that have come and not yet left."""
+        return sum(line.present for line in self._lines)
+
+
+class Line:
+    """One queue and the instances it feeds."""
+
+    __slots__ = ("_bench", "_ends", "_free", "_serving", "_unsettled", "_wait", "_waiting", "present")
+
+    def __init__(self, bench: Bench, numbers: Sequence[int]) -> None:
+        clock = bench.floor.clock
+        self._bench = bench
+        self._free = list(numbers)  # ascending, hence already a heap
+        self._serving: dict[int, tuple[int, ...]] = {}
+        self._waiting: deque[int] = deque()
+        self._ends = {number: Alarm(clock, self._end, first=True, number=number) for number in numbers}
+        self._wait = Alarm(clock, self._waited, first=True)
+        self._unsettled = False
+        self.present = 0
+
+    def arrive(self, query: int) -> None:
+        """A query comes in now."""
+        self.present += 1
+        self._waiting.append(query)
+        if self._free and not self._unsettled:
+            self._unsettled = True
+            self._bench.floor.traffic.unsettled.append(self)
+
+    def settle(self) -> None:
+        """Start the batches that are due on the free instances."""
+        self._unsettled = False
+        now_s = self._bench.floor.clock.now
+        waiting, free, forming = self._waiting, self._free, self._bench.forming
+        while waiting and free:
+            if len(waiting) < forming.max_batch:
+                due_s = self._bench.floor.book.arrival_s[waiting[0]] + forming.wait_s
+                if now_s < due_s:
+                    self._wait.set(due_s)
+                    return
+            size = min(len(waiting), forming.max_batch)
+            self._start(tuple([waiting.popleft() for _ in range(size)]), heapq.heappop(free), now_s)
+
+    def _start(self, batch: tuple[int, ...], number: int, now_s: float) -> None:
+        bench = self._bench
+        book = bench.floor.book
+        start_s = now_s if bench.doze is None else bench.doze.rouse(number, now_s)
+        took = bench.engine.serve(
+            [book.tau_in[query] for query in batch], [book.tau_out[query] for query in batch]
+        )
+        end_s = start_s + took.runtime_s
+        first_token_s = start_s + took.first_token_s
+        shares = (1.0,) if len(batch) == 1 else shares_of(batch, book.tau_in, book.tau_out, took)
+        joules = nan if took.energy_j is None else took.energy_j
+        for query, share in zip(batch, shares, strict=True):
+            book.instance[query] = number
+            book.start_s[query] = start_s
+            book.first_token_s[query] = first_token_s
+            book.end_s[query] = end_s
+            book.energy_j[query] = joules * share
+        bench.meters.serve_s[number] += took.runtime_s
+        bench.meters.serve_j[number] += joules
+        if bench.floor.tape is not None:
+            where = (bench.meters.deployment, number)
+            bench.floor.tape.write(where, "serve", (start_s, end_s), joules, len(batch))
+        self._serving[number] = batch
+        self._ends[number].set(end_s)
+
+    def _end(self, alarm: Alarm) -> None:
+        alarm.rearm()
+        number, bench = alarm.number, self._bench
+        batch = self._serving.pop(number)
+        self.present -= len(batch)
+        if bench.dispatcher is not None:
+            for _ in batch:
+                bench.dispatcher.left(number)
+        if bench.doze is not None:
+            bench.doze.rest(number, bench.floor.clock.now)
+        heapq.heappush(self._free, number)
+        if self._waiting:
+            self._settle_when_all_are_in()
+
+    def _waited(self, _: Alarm) -> None:
+        self._wait.rearm()
+        self._settle_when_all_are_in()
+
+    def _settle_when_all_are_in(self) -> None:
+        traffic = self._bench.floor.traffic
+        if self._unsettled:
+            return
+        if traffic.next_s == self._bench.floor.clock.now:
+            self._unsettled = True
+            traffic.unsettled.append(self)
+        else:
+            self.settle()
+
+
+def shares_of(
+    batch: Sequence[int], tau_in: Sequence[int], tau_out: Sequence[int], took: Advance
+) -> list[float]:
+    """The part of a batch's joules that each of its queries pays, summing to 1.
+
+    Prefill joules by prompt tokens, and each decode step's equally among the queries that still generate.
+    Where phases are not told apart, by prompt and generated tokens together.
+    """
+    prompts = [tau_in[query] for query in batch]
+    answers = [tau_out[query] for query in batch]
+    if not took.energy_j or took.prefill_j is None:
+        total = sum(prompts) + sum(answers)
+        return [(prompt + answer) / total for prompt, answer in zip(prompts, answers, strict=True)]
+    prefill = took.prefill_j / took.energy_j
+    total = sum(prompts)
+    shares = [prefill * prompt / total for prompt in prompts]
+    steps = max(answers) - 1
+    if steps == 0:
+        return [prompt / total for prompt in prompts]
+    order = sorted(range(len(batch)), key=answers.__getitem__)
+    so_far, paid = 0.0, 1
+    for place, index in enumerate(order):
+        so_far += (1.0 - prefill) * (answers[index] - paid) / steps / (len(order) - place)
+        paid = answers[index]
+        shares[index] += so_far
+    return shares

@@ -1,0 +1,177 @@
+"""Who waits, who is in the batch, and what memory they hold: the scheduler of the continuous discipline.
+
+It counts decode steps, not seconds, and so decides alike whether a curve or a device says what a step takes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heappush
+
+from llmsim.fleet.memory import BLOCK_TOKENS
+from llmsim.simulation.book import Book
+from llmsim.simulation.growth import Growth
+from llmsim.simulation.limits import Limits
+
+
+class Slots:
+    """The queries of one instance.
+
+    At a boundary: `leave` lets finished queries go; then `enter` admits waiting ones, first come first
+    served, while batch and memory allow; where none enters, `make_room` preempts the youngest until the next
+    step fits in memory.
+
+    Attributes:
+        waiting: queries that are not in the batch, in the order they will enter.
+        held: queries in the batch, the youngest last, with the KV blocks that are theirs.
+        finishing: heap of (step after which it finishes, query) over the batch.
+        steps: decode steps done since the instance started.
+        context: prompt and generated tokens of the batch, summed, after `steps`.
+        free_blocks: KV blocks that belong to no query; growing queries take theirs from these.
+        blocked: whether the first waiting query waits for another to leave.
+    """
+
+    __slots__ = (
+        "blocked",
+        "book",
+        "context",
+        "finishing",
+        "free_blocks",
+        "grows_from_prompt",
+        "growth",
+        "held",
+        "kv_blocks",
+        "max_batch",
+        "steps",
+        "waiting",
+        "window_blocks",
+    )
+
+    def __init__(self, book: Book, limits: Limits) -> None:
+        self.book = book
+        self.waiting: deque[int] = deque()
+        self.held: dict[int, int] = {}
+        self.finishing: list[tuple[int, int]] = []
+        self.growth: Growth | None = None
+        self.steps = 0
+        self.context = 0
+        self.blocked = False
+        self.max_batch = limits.max_batch
+        self.kv_blocks = self.free_blocks = limits.kv_blocks
+        self.window_blocks = limits.window_blocks
+        self.grows_from_prompt = limits.kv == "grow"
+
+    def blocks_needed(self, query: int) -> int:
+        """KV blocks that a query is admitted with: at least those of its first decode step."""
+        book = self.book
+        known = book.tau_in[query] + 1
+        if book.generated:
+            known += book.generated.get(query, 0)
+        tokens = known if self.grows_from_prompt else max(known, book.tau_in[query] + book.predicted[query])
+        blocks = (tokens + 15) // BLOCK_TOKENS
+        # A prediction may be longer than all memory; a query that is too long itself was refused beforehand.
+        return min(blocks, self.window_blocks, self.kv_blocks)
+
+    def may_enter(self, query: int) -> bool:
+        """Whether batch and memory have room for the query, as they are after `steps`."""
+        return len(self.held) < self.max_batch and self.blocks_needed(query) <= self._room()
+
+    def enter(self) -> list[tuple[int, int]]:
+        """Admit waiting queries while there is room.
+
+        Returns:
+            (query, tokens to prefill): its prompt and, after a preemption, what it had generated.
+        """
+        waiting, held, book = self.waiting, self.held, self.book
+        room = self._room()
+        entered = []
+        while waiting:
+            query = waiting[0]
+            if len(held) >= self.max_batch:
+                break
+            blocks = self.blocks_needed(query)
+            if blocks > room:
+                break
+            waiting.popleft()
+            room -= blocks
+            self.free_blocks -= blocks
+            held[query] = blocks
+            done = book.generated.pop(query, 0) if book.generated else 0
+            prompt = book.tau_in[query] + done
+            # Prefill gives a token of its own.
+            self.context += prompt + 1
+            left = book.tau_out[query] - done - 1
+            finish = self.steps + left
+            heappush(self.finishing, (finish, query))
+            if prompt + left > blocks * BLOCK_TOKENS and blocks < self.window_blocks:
+                self._grow(query, prompt, blocks, finish)
+            entered.append((query, prompt))
+        self.blocked = bool(waiting)
+        return entered
+
+    def leave(self) -> list[int]:
+        """Let go the queries that finish after `steps`."""
+        finishing, held, book = self.finishing, self.held, self.book
+        steps = self.steps
+        gone = []
+        if self.growth is not None:
+            for query, blocks in self.growth.turn(steps):
+                held[query] += blocks
+                self.free_blocks -= blocks
+        while finishing and finishing[0][0] == steps:
+            query = heappop(finishing)[1]
+            self.free_blocks += held.pop(query)
+            self.context -= book.tau_in[query] + book.tau_out[query]
+            if self.growth is not None:
+                self.growth.remove(query)
+            gone.append(query)
+        if gone:
+            self.blocked = False
+        return gone
+
+    def make_room(self) -> list[int]:
+        """Preempt the youngest until the next step fits in memory; they wait again, before all others."""
+        growth = self.growth
+        if growth is None:
+            return []
+        book, steps = self.book, self.steps
+        gone = []
+        while growth.taken(steps + 1) > self.free_blocks:
+            query, blocks = self.held.popitem()
+            growth.evict(query)
+            self.free_blocks += blocks
+            entry = next(item for item in self.finishing if item[1] == query)
+            self.finishing.remove(entry)
+            done = book.tau_out[query] - (entry[0] - steps)
+            self.context -= book.tau_in[query] + done
+            book.generated[query] = done
+            book.preemptions[query] = book.preemptions.get(query, 0) + 1
+            self.waiting.appendleft(query)
+            self.blocked = True
+            gone.append(query)
+        if gone:
+            heapify(self.finishing)
+        return gone
+
+    def next_step(self) -> int:
+        """The step after which a query finishes, or memory wants looking at."""
+        finish = self.finishing[0][0]
+        if self.growth is not None:
+            look = self.growth.next_step(self.free_blocks)
+            if look is not None and look < finish:
+                # Memory that is short already is looked at now.
+                return max(look, self.steps)
+        return finish
+
+    def _room(self) -> int:
+        """Blocks that neither a query has nor the next step takes."""
+        if self.growth is None:
+            return self.free_blocks
+        return self.free_blocks - self.growth.taken(self.steps + 1)
+
+    def _grow(self, query: int, prompt: int, blocks: int, finish: int) -> None:
+        if self.growth is None:
+            self.growth = Growth()
+        limit = None if self.window_blocks > self.kv_blocks else self.window_blocks - blocks
+        full = self.steps + blocks * BLOCK_TOKENS - prompt
+        self.growth.add(query, full, limit, self.steps, finish)

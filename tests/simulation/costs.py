@@ -1,0 +1,33 @@
+"""Costs of phases with round numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AffineCosts:
+    """`decode`: c0 + c1*batch + c2*context; `prefill`: a floor in quadrature with the rest."""
+
+    decode_s: tuple[float, float, float] = (4e-3, 2e-5, 3e-8)
+    decode_j: tuple[float, float, float] = (1.6, 2e-2, 1.2e-5)
+    prefill_s: tuple[float, float, float, float] = (4e-3, 5e-4, 3.2e-5, 5e-10)
+    prefill_j: tuple[float, float, float, float] = (1.6, 0.1, 2e-2, 3e-7)
+
+    def prefill(self, tokens, past=()):
+        squares = sum(count * count for count in tokens)
+        squares += 2 * sum(count * old for count, old in zip(tokens, past, strict=False))
+        size = (len(tokens), sum(tokens), squares)
+        return _total(self.prefill_s, size), _total(self.prefill_j, size)
+
+    def steps(self, max_batch):
+        seconds, joules = self.decode_s, self.decode_j
+        return [
+            (seconds[0] + seconds[1] * batch, seconds[2], joules[0] + joules[1] * batch, joules[2])
+            for batch in range(max_batch + 1)
+        ]
+
+
+def _total(terms, size):
+    return math.hypot(terms[0], sum(term * amount for term, amount in zip(terms[1:], size, strict=True)))

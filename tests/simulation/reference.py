@@ -1,0 +1,189 @@
+"""The continuous discipline played step by step, written for clarity.
+
+It shares with the simulator only `boundary_s`, which gives a boundary's time, so that both see the same
+instants; every other rule is written again, the plain way: one loop turn an iteration, one object a query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import ceil, inf, nan
+
+from llmsim.simulation.boundary import boundary_s
+
+
+@dataclass
+class Query:
+    number: int
+    arrival_s: float
+    tau_in: int
+    tau_out: int
+    predicted: int
+    generated: int = 0
+    own_blocks: int = 0
+    chunked: int = 0
+    prompt: int = 0
+    instance: int = -1
+    start_s: float = nan
+    first_token_s: float = nan
+    end_s: float = nan
+    energy_j: float = 0.0
+    preemptions: int = 0
+
+
+@dataclass
+class Instance:
+    """One running copy; `next_s` is its next iteration boundary, None while it is idle."""
+
+    costs: object
+    limits: object
+    waiting: list[Query] = field(default_factory=list)
+    batch: list[Query] = field(default_factory=list)  # in order of admission
+    next_s: float | None = None
+    gets_token: list[Query] = field(default_factory=list)  # at the next boundary
+    stretch: tuple[float, float, float] | None = None  # start, first step, growth; None: the batch changed
+    steps: int = 0
+    prefill_j: float = 0.0
+    decode_j: float = 0.0
+
+    @property
+    def load(self):
+        return len(self.waiting) + len(self.batch)
+
+    def reach_boundary(self):
+        """Tokens are there; finished queries leave."""
+        for query in self.gets_token:
+            query.generated += 1
+            if query.generated == 1:
+                query.first_token_s = self.next_s
+        for query in [query for query in self.batch if query.generated == query.tau_out]:
+            query.end_s = self.next_s
+            self.batch.remove(query)
+            self.stretch = None
+        self.gets_token = []
+
+    def go_on(self, now_s):
+        """Admit and prefill, or else take one decode step."""
+        entered = self.admit(now_s)
+        if entered:
+            tokens = [query.tau_in + query.generated for query in entered]
+            seconds, joules = self.costs.prefill(tokens)
+            for query, count in zip(entered, tokens, strict=True):
+                query.energy_j += joules * count / sum(tokens)
+            self.prefill_j += joules
+            self.gets_token = entered
+            self.next_s = now_s + seconds
+            return
+        self.make_room()
+        if not self.batch:
+            self.next_s = None
+            return
+        base_s, slope_s, base_j, slope_j = self.costs.steps(len(self.batch))[-1]
+        context = sum(query.tau_in + query.generated for query in self.batch)
+        if self.stretch is None:
+            self.stretch = (now_s, base_s + slope_s * context, slope_s * len(self.batch))
+            self.steps = 0
+        self.steps += 1
+        joules = base_j + slope_j * context
+        for query in self.batch:
+            query.energy_j += joules / len(self.batch)
+        self.decode_j += joules
+        self.gets_token = list(self.batch)
+        self.next_s = boundary_s(*self.stretch, self.steps)
+
+    def admit(self, now_s):
+        entered = []
+        if not self.waiting:
+            return entered
+        if self.batch and now_s < self.waiting[0].arrival_s + self.limits.prefill_after_s:
+            return entered
+        while self.waiting and len(self.batch) < self.limits.max_batch:
+            query = self.waiting[0]
+            own = self.blocks_at_admission(query)
+            if self.blocks_for_next_step() + own > self.limits.kv_blocks:
+                break
+            self.waiting.pop(0)
+            query.own_blocks = own
+            if query.generated == 0:
+                query.start_s = now_s
+            self.batch.append(query)
+            entered.append(query)
+            self.stretch = None
+        return entered
+
+    def make_room(self):
+        while self.blocks_for_next_step() > self.limits.kv_blocks:
+            youngest = self.batch.pop()
+            youngest.preemptions += 1
+            self.waiting.insert(0, youngest)
+            self.stretch = None
+
+    def blocks_at_admission(self, query):
+        tokens = query.tau_in + query.generated + 1
+        if self.limits.kv == "reserve":
+            tokens = max(tokens, query.tau_in + query.predicted)
+        return min(self.blocks(tokens), self.limits.kv_blocks)
+
+    def blocks_for_next_step(self):
+        return sum(max(query.own_blocks, self.blocks(query.tau_in + query.generated)) for query in self.batch)
+
+    def blocks(self, tokens):
+        return ceil(min(tokens, self.limits.window_tokens or inf) / 16)
+
+
+class ShortestQueue:
+    def choose(self, instances):
+        return min(range(len(instances)), key=lambda index: instances[index].load)
+
+
+class Turns:
+    def __init__(self):
+        self.next = 0
+
+    def choose(self, instances):
+        self.next += 1
+        return (self.next - 1) % len(instances)
+
+
+def play(queries, predicted, costs, limits, instances, dispatcher):
+    """Serve the queries on one deployment; returns them and the instances.
+
+    Args:
+        queries: a Queries.
+        predicted: predicted tau_out of each.
+    """
+    fleet = [Instance(costs, limits) for _ in range(instances)]
+    rows = [
+        Query(number, *row)
+        for number, row in enumerate(
+            zip(
+                queries.arrival_s.tolist(),
+                queries.tau_in.tolist(),
+                queries.tau_out.tolist(),
+                predicted,
+                strict=True,
+            )
+        )
+    ]
+    for now_s, arrivals in groupby(rows, key=lambda query: query.arrival_s):
+        run(fleet, now_s)
+        at_boundary = [instance for instance in fleet if instance.next_s == now_s]
+        for instance in at_boundary:
+            instance.reach_boundary()
+        for query in arrivals:
+            query.instance = dispatcher.choose(fleet)
+            fleet[query.instance].waiting.append(query)
+        for instance in fleet:
+            if instance in at_boundary or (instance.next_s is None and instance.waiting):
+                instance.go_on(now_s)
+    run(fleet, inf)
+    return rows, fleet
+
+
+def run(fleet, until_s):
+    """Every boundary before `until_s`."""
+    for instance in fleet:
+        while instance.next_s is not None and instance.next_s < until_s:
+            instance.reach_boundary()
+            instance.go_on(instance.next_s)
