@@ -24,6 +24,7 @@ FLOORS = [
     ["fleet"],
     ["backends"],
     ["policies"],
+    ["measurement"],
     ["simulation"],
     ["report"],
     ["tasks"],
