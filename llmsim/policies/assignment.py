@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.policies.bounds import Bounds, check_feasible
-from llmsim.policies.sifting import DIRECT, Problem, sift
+from llmsim.policies.flow import CountProblem
+from llmsim.policies.sifting import dual_of_groups, sift
+
+SOLVER = "OR-Tools min-cost flow"
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,16 @@ def assign(
         if not np.all(np.isfinite(cost[:, column]) | ~eligible[:, column]):
             raise InputError(f"The cost of some query on {name} is not finite.")
     check_feasible(count, eligible, bounds)
-    solved = sift(Problem(cost, count, eligible, bounds), start)
+    solved = sift(CountProblem(cost, count, eligible, bounds), start)
     if solved is None:  # more deployments than `check_feasible` tries all sets of
         raise InputError("The bounds on the deployments' numbers of queries cannot all be met.")
-    objective = sum(
-        float(np.sum(np.where(flow > 0, values, 0.0) * flow))
-        for values, flow in zip(cost.T, solved.flow.T, strict=True)
-    )
+    flow = solved.table(count).astype(np.int64, copy=False)
     return Assignment(
-        flow=solved.flow,
-        objective=objective,
+        flow=flow,
+        objective=total(cost, flow),
         lower_bound=dual_value(solved.prices, cost, count, eligible, bounds),
         prices=solved.prices,
-        solver="OR-Tools min-cost flow"
-        + (" on the undecided queries (sifting)" if len(cost) > DIRECT else ""),
+        solver=SOLVER if len(solved.rows) == len(count) else f"{SOLVER} on the undecided queries (sifting)",
     )
 
 
@@ -79,11 +78,15 @@ def dual_value(
 
     A positive price rewards a deployment's lower bound, a negative one charges its upper bound.
     """
-    reduced = np.full(len(cost), np.inf)
-    for column, price in enumerate(prices):
-        np.minimum(reduced, np.where(eligible[:, column], cost[:, column] - price, np.inf), out=reduced)
-    sides = np.where(prices > 0, bounds.lower, bounds.upper)
-    return float(np.sum(reduced * count) + np.sum(prices * sides))
+    return dual_of_groups(CountProblem(cost, count, eligible, bounds), prices) + bounds.value(prices)
+
+
+def total(values: FloatArray, flow: IntArray) -> float:
+    """The sum over a flow, both of shape (g, k); what is not used does not count, not even a NaN."""
+    return sum(
+        float(np.sum(np.where(used > 0, column, 0.0) * used))
+        for column, used in zip(values.T, flow.T, strict=True)
+    )
 
 
 def expand(flow: IntArray, group_of: NDArray[np.int64]) -> IntArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.cost import BoolArray, IntArray
+from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
 
 # With more deployments than this, only single ones and all of them together are checked beforehand.
@@ -27,6 +27,29 @@ class Bounds:
     names: tuple[str, ...]
     lower: IntArray
     upper: IntArray
+
+    def scaled(self, part: float) -> Bounds:
+        """The bounds for a part of the queries, rounded apart."""
+        lower, upper = np.floor(self.lower * part), np.ceil(self.upper * part)
+        return Bounds(self.names, lower.astype(np.int64), upper.astype(np.int64))
+
+    def less(self, fixed: IntArray) -> Bounds:
+        """What is left of the bounds once some queries are placed, shape (k,)."""
+        return Bounds(self.names, np.maximum(self.lower - fixed, 0), self.upper - fixed)
+
+    def mismatch(self, load: FloatArray, prices: FloatArray) -> float:
+        """By how many queries a load misses the bounds, or keeps them where a price says that they bind.
+
+        Args:
+            prices: positive where the lower bound binds, negative where the upper does, shape (k,).
+        """
+        least = np.where(prices < 0, self.upper, self.lower)
+        most = np.where(prices > 0, self.lower, self.upper)
+        return float(np.sum(np.maximum(least - load, 0) + np.maximum(load - most, 0)))
+
+    def value(self, prices: FloatArray) -> float:
+        """The bounds' part of a dual value."""
+        return float(np.sum(prices * np.where(prices > 0, self.lower, self.upper)))
 
 
 def bounds_of(names: Sequence[str], lower: Sequence[int], upper: Sequence[int | None], total: int) -> Bounds:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from llmsim.errors import InputError, did_you_mean
 from llmsim.policies.bounds import Bounds, bounds_of
+
+Number = TypeVar("Number", int, float)
 
 # Room for the rounding of a share times a number of queries that is a whole number on paper.
 _ROUNDING = 1e-9
@@ -67,7 +70,7 @@ class CountBounds:
         return bounds_of(names, lower, upper, queries)
 
 
-def by_deployment(values: Mapping[str, int], names: Sequence[str], where: str) -> dict[str, int]:
+def by_deployment(values: Mapping[str, Number], names: Sequence[str], where: str) -> dict[str, Number]:
     """Settings by deployment, from settings by deployment or by model.
 
     Args:
@@ -77,7 +80,7 @@ def by_deployment(values: Mapping[str, int], names: Sequence[str], where: str) -
     Raises:
         InputError: no deployment, or several, answer to a name.
     """
-    found: dict[str, int] = {}
+    found: dict[str, Number] = {}
     for key, value in values.items():
         meant = [name for name in names if key in (name, name.partition("@")[0])]
         if len(meant) != 1:

@@ -7,13 +7,68 @@ of queries. The linear program of such a network has integral corners, so the op
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.policies.bounds import Bounds
+from llmsim.policies.sifting import Solution
 
 # OR-Tools works on 64-bit integer costs and multiplies them by the number of nodes while scaling.
 _INTEGER_RANGE = 2.0**60
+
+
+@dataclass(frozen=True)
+class CountProblem:
+    """The assignment with bounds on counts, for `sifting`; the fields are those of `assignment.assign`.
+
+    A price is what a deployment gives for a query, shape (k,).
+    """
+
+    cost: FloatArray
+    count: IntArray
+    eligible: BoolArray
+    bounds: Bounds
+
+    def no_prices(self) -> FloatArray:
+        """Zeros."""
+        return np.zeros(self.cost.shape[1])
+
+    def reduced(self, prices: FloatArray, column: int) -> FloatArray:
+        """Cost minus price."""
+        value: FloatArray = self.cost[:, column] - prices[column]
+        return value
+
+    def sample(self, rows: slice) -> CountProblem:
+        """Some of the groups with their part of the bounds."""
+        part = self.count[rows].sum() / self.count.sum()
+        return CountProblem(self.cost[rows], self.count[rows], self.eligible[rows], self.bounds.scaled(part))
+
+    def mismatch(self, best: NDArray[np.int8], prices: FloatArray) -> float:
+        """By how many queries the places miss the bounds, or keep them where a price says that they bind."""
+        load = np.bincount(best, weights=self.count, minlength=len(prices)).astype(np.float64)
+        return self.bounds.mismatch(load, prices)
+
+    def solve(self, best: NDArray[np.int8], rows: IntArray, near: FloatArray) -> Solution | None:
+        """The optimum with every group but `rows` at its best place, or None where there is none."""
+        fixed = fixed_load(self.count, best, rows, self.cost.shape[1])
+        left = self.bounds.less(fixed)
+        cost, eligible = self.cost[rows], self.eligible[rows]
+        flow = min_cost_flow(cost, self.count[rows], eligible, left)
+        if flow is None:
+            return None
+        load = fixed + flow.sum(axis=0)
+        return Solution(best, rows, flow, residual_prices(cost, flow, eligible, load, self.bounds, near))
+
+
+def fixed_load(count: IntArray, best: NDArray[np.int8], rows: IntArray, size: int) -> IntArray:
+    """Queries on each deployment of the groups that are not in `rows`, shape (k,)."""
+    everywhere = np.bincount(best, weights=count, minlength=size)
+    freed = np.bincount(best[rows], weights=count[rows], minlength=size)
+    load: IntArray = np.rint(everywhere - freed).astype(np.int64)
+    return load
 
 
 def min_cost_flow(cost: FloatArray, count: IntArray, eligible: BoolArray, bounds: Bounds) -> IntArray | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.cost import BoolArray, FloatArray, IntArray
+from llmsim.curves.cost import BoolArray, FloatArray
 from llmsim.errors import InputError, did_you_mean
 from llmsim.fleet.prices import ENERGY_BASES, Prices
 from llmsim.policies.groups import Groups
@@ -103,14 +103,6 @@ def accuracy_tokens(prices: Prices, groups: Groups) -> FloatArray:
     tokens = groups.of_pairs(prices.tau_in + prices.tau_out)
     columns = prices.accuracy_pct.T
     return np.array([column[groups.first] * tokens for column in columns]).T
-
-
-def total(values: FloatArray, flow: IntArray) -> float:
-    """The sum over a flow, both of shape (g, k); what is not used does not count, not even a NaN."""
-    return sum(
-        float(np.sum(np.where(used > 0, column, 0.0) * used))
-        for column, used in zip(values.T, flow.T, strict=True)
-    )
 
 
 def known(where: str, value: str, options: tuple[str, ...]) -> None:
