@@ -6,7 +6,10 @@ It counts decode steps, not seconds, and so decides alike whether a curve or a d
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
+
+import numpy as np
 
 from llmsim.fleet.memory import BLOCK_TOKENS
 from llmsim.simulation.book import Book
@@ -32,6 +35,7 @@ class Slots:
     """
 
     __slots__ = (
+        "admission_blocks",
         "blocked",
         "book",
         "context",
@@ -47,8 +51,14 @@ class Slots:
         "window_blocks",
     )
 
-    def __init__(self, book: Book, limits: Limits) -> None:
+    def __init__(self, book: Book, limits: Limits, admission_blocks: Sequence[int]) -> None:
+        """An empty batch.
+
+        Args:
+            admission_blocks: blocks that each query of the book is admitted with the first time.
+        """
         self.book = book
+        self.admission_blocks = admission_blocks
         self.waiting: deque[int] = deque()
         self.held: dict[int, int] = {}
         self.finishing: list[tuple[int, int]] = []
@@ -63,51 +73,53 @@ class Slots:
 
     def blocks_needed(self, query: int) -> int:
         """KV blocks that a query is admitted with: at least those of its first decode step."""
+        if query not in self.book.generated:
+            return self.admission_blocks[query]
         book = self.book
-        known = book.tau_in[query] + 1
-        if book.generated:
-            known += book.generated.get(query, 0)
+        known = book.tau_in[query] + book.generated[query] + 1
         tokens = known if self.grows_from_prompt else max(known, book.tau_in[query] + book.predicted[query])
-        blocks = (tokens + 15) // BLOCK_TOKENS
-        # A prediction may be longer than all memory; a query that is too long itself was refused beforehand.
-        return min(blocks, self.window_blocks, self.kv_blocks)
+        return min(-(-tokens // BLOCK_TOKENS), self.window_blocks, self.kv_blocks)
 
     def may_enter(self, query: int) -> bool:
         """Whether batch and memory have room for the query, as they are after `steps`."""
         return len(self.held) < self.max_batch and self.blocks_needed(query) <= self._room()
 
-    def enter(self) -> list[tuple[int, int]]:
+    def enter(self) -> tuple[list[int], list[int]]:
         """Admit waiting queries while there is room.
 
         Returns:
-            (query, tokens to prefill): its prompt and, after a preemption, what it had generated.
+            The queries, and the tokens of each to prefill: its prompt and, after a preemption, what it had
+            generated.
         """
-        waiting, held, book = self.waiting, self.held, self.book
-        room = self._room()
-        entered = []
-        while waiting:
+        waiting, held, book, steps = self.waiting, self.held, self.book, self.steps
+        room = self.free_blocks if self.growth is None else self._room()
+        places = self.max_batch - len(held)
+        queries: list[int] = []
+        prompts: list[int] = []
+        while waiting and places:
             query = waiting[0]
-            if len(held) >= self.max_batch:
-                break
             blocks = self.blocks_needed(query)
             if blocks > room:
                 break
             waiting.popleft()
+            places -= 1
             room -= blocks
             self.free_blocks -= blocks
             held[query] = blocks
-            done = book.generated.pop(query, 0) if book.generated else 0
-            prompt = book.tau_in[query] + done
+            prompt, left = book.tau_in[query], book.tau_out[query] - 1
+            if query in book.generated:
+                done = book.generated.pop(query)
+                prompt += done
+                left -= done
             # Prefill gives a token of its own.
             self.context += prompt + 1
-            left = book.tau_out[query] - done - 1
-            finish = self.steps + left
-            heappush(self.finishing, (finish, query))
+            heappush(self.finishing, (steps + left, query))
             if prompt + left > blocks * BLOCK_TOKENS and blocks < self.window_blocks:
-                self._grow(query, prompt, blocks, finish)
-            entered.append((query, prompt))
+                self._grow(query, prompt, blocks, steps + left)
+            queries.append(query)
+            prompts.append(prompt)
         self.blocked = bool(waiting)
-        return entered
+        return queries, prompts
 
     def leave(self) -> list[int]:
         """Let go the queries that finish after `steps`."""
@@ -175,3 +187,14 @@ class Slots:
         limit = None if self.window_blocks > self.kv_blocks else self.window_blocks - blocks
         full = self.steps + blocks * BLOCK_TOKENS - prompt
         self.growth.add(query, full, limit, self.steps, finish)
+
+
+def admission_blocks(book: Book, limits: Limits) -> list[int]:
+    """KV blocks that each query is admitted with the first time: those of `Slots.blocks_needed`, at once."""
+    tokens = np.array(book.tau_in, dtype=np.int64) + 1
+    if limits.kv == "reserve":
+        tokens += np.maximum(np.array(book.predicted, dtype=np.int64) - 1, 0)
+    # A prediction may be longer than all memory; a query that is too long itself was refused beforehand.
+    most = min(limits.window_blocks, limits.kv_blocks)
+    blocks: list[int] = np.minimum(-(-tokens // BLOCK_TOKENS), most).tolist()
+    return blocks

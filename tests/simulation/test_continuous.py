@@ -14,7 +14,6 @@ from tests.simulation.costs import AffineCosts
 from tests.simulation.fleets import play_continuous
 
 
-
 def draw_workload(rng, n, kv_blocks, window):
     """Lengths that fit the memory alone, arrivals in lumps as well as apart."""
     longest = min(600, 16 * kv_blocks) if window is None or window > 16 * kv_blocks else 600
@@ -65,7 +64,12 @@ def compare(workload, predicted, costs, limits, instances, dispatch):
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 4), st.sampled_from(sorted(reference.DISPATCHERS)))
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 60),
+    st.integers(1, 4),
+    st.sampled_from(sorted(reference.DISPATCHERS)),
+)
 def test_it_is_the_same_as_stepping_every_iteration(seed, n, instances, dispatch):
     rng = np.random.default_rng(seed)
     limits = draw_limits(rng)
