@@ -8,89 +8,13 @@ something happens next is solved for, and one event stands for all the steps bef
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 
-from llmsim.backends.phase import PhaseCosts
 from llmsim.simulation.boundary import boundary_s, steps_until
 from llmsim.simulation.clock import Alarm
-from llmsim.simulation.dispatch import JoinShortest, dispatcher
-from llmsim.simulation.doze import Doze
-from llmsim.simulation.floor import Floor
-from llmsim.simulation.limits import Limits
-from llmsim.simulation.meters import Meters
-from llmsim.simulation.slots import Slots, admission_blocks
-
-
-class Hall:
-    """What the instances of one deployment share.
-
-    Attributes:
-        doze: None: instances are always on.
-        steps: cost of a decode step by batch, 0 to the batch limit.
-        admission_blocks: KV blocks that each query is admitted with the first time.
-        left: told the instance's number as each query leaves it.
-    """
-
-    __slots__ = ("admission_blocks", "costs", "doze", "floor", "left", "limits", "meters", "steps")
-
-    def __init__(
-        self, floor: Floor, costs: PhaseCosts, limits: Limits, meters: Meters, doze: Doze | None = None
-    ) -> None:
-        self.floor = floor
-        self.costs = costs
-        self.limits = limits
-        self.meters = meters
-        self.doze = doze
-        self.steps = costs.steps(limits.max_batch)
-        self.admission_blocks = admission_blocks(floor.book, limits)
-        self.left: Callable[[int], None] = _nobody
-
-
-def _nobody(number: int) -> None:
-    """Nobody is told."""
-
-
-class ContinuousStation:
-    """The instances of one deployment; each query is sent to one of them.
-
-    With the `shared` dispatcher a query waits in the deployment's queue until an instance has a place in its
-    batch; the emptiest one has it. Otherwise it is sent to an instance at its arrival.
-    """
-
-    def __init__(self, hall: Hall, dispatch: str) -> None:
-        count = hall.meters.instances
-        self._sent = hall.floor.book.instance
-        self._backlog: deque[int] = deque()
-        self._shared = JoinShortest(count) if dispatch == "shared" else None
-        self._most = hall.limits.max_batch
-        self._dispatcher = self._shared or dispatcher(dispatch, count)
-        hall.left = self._left if self._shared else self._dispatcher.left
-        self.instances = [ContinuousInstance(hall, number) for number in range(count)]
-
-    def arrive(self, query: int) -> None:
-        """A query comes in now."""
-        if self._shared is not None and self._shared.fewest() >= self._most:
-            self._backlog.append(query)
-            return
-        chosen = self._dispatcher.choose()
-        self._sent[query] = chosen
-        self.instances[chosen].arrive(query)
-
-    @property
-    def present(self) -> int:
-        """Queries that have come and not yet left."""
-        return len(self._backlog) + self._dispatcher.present
-
-    def _left(self, number: int) -> None:
-        """A place is free: the query that has waited longest takes it at this boundary."""
-        self._dispatcher.left(number)
-        if self._backlog and self._shared is not None:
-            query = self._backlog.popleft()
-            self._shared.add(number)
-            self._sent[query] = number
-            self.instances[number].waiting.append(query)
+from llmsim.simulation.hall import Hall
+from llmsim.simulation.slots import Slots
 
 
 class ContinuousInstance(Slots):
@@ -158,29 +82,35 @@ class ContinuousInstance(Slots):
     def settle(self) -> None:
         """Take up work: admit and prefill, or make room for the next step; then plan the next boundary."""
         self._unsettled = False
-        held, waiting = self.held, self.waiting
-        now_s = self._clock._now
-        changed_s = now_s if self._changed else None
-        if waiting:
-            if not held and self._hall.doze is not None and self._sleeps(self._hall.doze, now_s):
+        now_s = start_s = self._clock._now
+        if self.waiting:
+            if self._sleeps(now_s):
                 return
-            if not held or self.book.arrival_s[waiting[0]] + self._prefill_after_s <= now_s:
-                entered, prompts = self.enter()
-                if entered:
-                    changed_s = self._prefill(entered, prompts, now_s)
-        if self.growth is not None and (changed_s is None or changed_s == now_s):
-            for query in self.make_room():
-                self.book.energy_j[query] += self._share_j
-                changed_s = now_s
-        batch = len(held)
+            admitted = self._admit_due(now_s)
+            if admitted:
+                start_s = self._prefill(admitted, now_s)
+                self._changed = True
+        if self.growth is not None and start_s == now_s and self.make_room():
+            self._changed = True
+        self._decode(start_s)
+
+    def _admit_due(self, now_s: float) -> list[int]:
+        """Admit waiting queries, if it is their turn."""
+        if self.held and now_s < self.book.arrival_s[self.waiting[0]] + self._prefill_after_s:
+            return []
+        return self.admit()
+
+    def _decode(self, start_s: float) -> None:
+        """Decode from `start_s` on: begin a stretch if the batch has changed, and plan the next boundary."""
+        batch = len(self.held)
         if not batch:
-            self._rest(now_s)
+            self._rest(start_s)
             return
-        if changed_s is not None:
+        if self._changed:
             self._changed = False
             base_s, slope_s, base_j, slope_j = self._hall.steps[batch]
             context = self.context
-            self._start_s = self._charged_s = changed_s
+            self._start_s = self._charged_s = start_s
             self._first_step = self.steps
             self._charged_j = 0.0
             self._step_s = base_s + slope_s * context
@@ -188,7 +118,7 @@ class ContinuousInstance(Slots):
             self._step_j = base_j + slope_j * context
             self._growth_j = slope_j * batch
         self._plan(self.finishing[0][0] if self.growth is None else self.next_step())
-        if waiting and not self.blocked:
+        if self.waiting and not self.blocked:
             self._plan_entry()
 
     def _rest(self, now_s: float) -> None:
@@ -199,8 +129,11 @@ class ContinuousInstance(Slots):
         if self._hall.doze is not None:
             self._hall.doze.rest(self._number, now_s)
 
-    def _sleeps(self, doze: Doze, now_s: float) -> bool:
-        """Whether the idle instance must wake before it can work; it then settles when it is awake."""
+    def _sleeps(self, now_s: float) -> bool:
+        """Whether an idle instance must wake before it can work; it settles again when it is awake."""
+        doze = self._hall.doze
+        if doze is None or self.held:
+            return False
         if self._waking:
             self._waking = False
             return False
@@ -212,13 +145,19 @@ class ContinuousInstance(Slots):
         self._set_alarm(awake_s)
         return True
 
-    def _prefill(self, entered: Sequence[int], prompts: Sequence[int], now_s: float) -> float:
+    def _withdraw(self, query: int) -> int:
+        """A preempted query pays its part of the steps so far."""
+        self.book.energy_j[query] += self._share_j
+        return super()._withdraw(query)
+
+    def _prefill(self, admitted: Sequence[int], now_s: float) -> float:
         """Prefill the admitted prompts together and give each its first token; when that is done."""
+        prompts = [self.begin(query) for query in admitted]
         seconds, joules = self._hall.costs.prefill(prompts)
         done_s = now_s + seconds
         book, share_j = self.book, self._share_j
         tokens = sum(prompts)
-        for query, prompt in zip(entered, prompts, strict=True):
+        for query, prompt in zip(admitted, prompts, strict=True):
             book.energy_j[query] += joules * (prompt / tokens) - share_j
             if prompt == book.tau_in[query]:  # not one that comes back after a preemption
                 book.start_s[query] = now_s

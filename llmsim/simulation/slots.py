@@ -20,9 +20,9 @@ from llmsim.simulation.limits import Limits
 class Slots:
     """The queries of one instance.
 
-    At a boundary: `leave` lets finished queries go; then `enter` admits waiting ones, first come first
-    served, while batch and memory allow; where none enters, `make_room` preempts the youngest until the next
-    step fits in memory.
+    At a boundary: `leave` lets finished queries go; then `admit` gives waiting ones their places, first come
+    first served, while batch and memory allow, and `begin` has each decode after its prefill; where none is
+    admitted, `make_room` preempts the youngest until the next step fits in memory.
 
     Attributes:
         waiting: queries that are not in the batch, in the order they will enter.
@@ -84,21 +84,15 @@ class Slots:
         """Whether batch and memory have room for the query, as they are after `steps`."""
         return len(self.held) < self.max_batch and self.blocks_needed(query) <= self._room()
 
-    def enter(self) -> tuple[list[int], list[int]]:
-        """Admit waiting queries while there is room.
-
-        Returns:
-            The queries, and the tokens of each to prefill: its prompt and, after a preemption, what it had
-            generated.
-        """
-        waiting, held, book, steps = self.waiting, self.held, self.book, self.steps
+    def admit(self) -> list[int]:
+        """Give waiting queries places and memory while there is room; those that got them."""
+        waiting, held, blocks_needed = self.waiting, self.held, self.blocks_needed
         room = self.free_blocks if self.growth is None else self._room()
         places = self.max_batch - len(held)
-        queries: list[int] = []
-        prompts: list[int] = []
+        admitted: list[int] = []
         while waiting and places:
             query = waiting[0]
-            blocks = self.blocks_needed(query)
+            blocks = blocks_needed(query)
             if blocks > room:
                 break
             waiting.popleft()
@@ -106,20 +100,28 @@ class Slots:
             room -= blocks
             self.free_blocks -= blocks
             held[query] = blocks
-            prompt, left = book.tau_in[query], book.tau_out[query] - 1
-            if query in book.generated:
-                done = book.generated.pop(query)
-                prompt += done
-                left -= done
-            # Prefill gives a token of its own.
-            self.context += prompt + 1
-            heappush(self.finishing, (steps + left, query))
-            if prompt + left > blocks * BLOCK_TOKENS and blocks < self.window_blocks:
-                self._grow(query, prompt, blocks, steps + left)
-            queries.append(query)
-            prompts.append(prompt)
+            admitted.append(query)
         self.blocked = bool(waiting)
-        return queries, prompts
+        return admitted
+
+    def begin(self, query: int) -> int:
+        """An admitted query decodes from here on; its prefill has given it a token.
+
+        Returns:
+            Tokens to prefill: its prompt and, after a preemption, what it had generated.
+        """
+        book, steps = self.book, self.steps
+        prompt, left = book.tau_in[query], book.tau_out[query] - 1
+        if query in book.generated:
+            done = book.generated.pop(query)
+            prompt += done
+            left -= done
+        self.context += prompt + 1
+        heappush(self.finishing, (steps + left, query))
+        blocks = self.held[query]
+        if prompt + left > blocks * BLOCK_TOKENS and blocks < self.window_blocks:
+            self._grow(query, prompt, blocks, steps + left)
+        return prompt
 
     def leave(self) -> list[int]:
         """Let go the queries that finish after `steps`."""
@@ -146,24 +148,28 @@ class Slots:
         growth = self.growth
         if growth is None:
             return []
-        book, steps = self.book, self.steps
+        book = self.book
         gone = []
-        while growth.taken(steps + 1) > self.free_blocks:
+        while growth.taken(self.steps + 1) > self.free_blocks:
             query, blocks = self.held.popitem()
-            growth.evict(query)
             self.free_blocks += blocks
-            entry = next(item for item in self.finishing if item[1] == query)
-            self.finishing.remove(entry)
-            done = book.tau_out[query] - (entry[0] - steps)
-            self.context -= book.tau_in[query] + done
-            book.generated[query] = done
+            book.generated[query] = self._withdraw(query)
             book.preemptions[query] = book.preemptions.get(query, 0) + 1
             self.waiting.appendleft(query)
             self.blocked = True
             gone.append(query)
-        if gone:
-            heapify(self.finishing)
         return gone
+
+    def _withdraw(self, query: int) -> int:
+        """Take a query out of the batch before it has finished; the tokens it has generated."""
+        if self.growth is not None:
+            self.growth.evict(query)
+        entry = next(item for item in self.finishing if item[1] == query)
+        self.finishing.remove(entry)
+        heapify(self.finishing)
+        done = self.book.tau_out[query] - (entry[0] - self.steps)
+        self.context -= self.book.tau_in[query] + done
+        return done
 
     def next_step(self) -> int:
         """The step after which a query finishes, or memory wants looking at."""
