@@ -12,6 +12,8 @@ from llmsim.curves.form import Design, FloatArray, Form
 
 # A parameter this near its bound (as a share of its own scale) is held there when errors are propagated.
 AT_BOUND = 1e-6
+Evaluated = tuple[FloatArray, FloatArray]  # what a design says at one theta: values, derivatives
+
 MOST_REFIT_STEPS = 100
 REFIT_TOLERANCE = 1e-9
 
@@ -95,12 +97,11 @@ def uncertainty(
     scale = np.linalg.norm(jacobian, axis=0)
     scale[scale == 0] = 1.0
     jacobian = jacobian / scale
-    # Huber's sandwich (1981, 7.6): bread of the loss's curvature, filling of its squared slope.
-    bread = np.linalg.pinv(jacobian.T @ (jacobian * curvature[:, None]), rcond=1e-12)
+    # Huber (1981, 7.6): least squares' covariance, corrected by the mean curvature of the loss.
+    information = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-12)
+    spread = (scatter / float(np.mean(curvature))) ** 2
     covariance = np.zeros((len(theta), len(theta)))
-    covariance[np.ix_(free, free)] = (
-        bread @ (jacobian.T @ jacobian) @ bread * scatter**2 / np.outer(scale, scale)
-    )
+    covariance[np.ix_(free, free)] = information * spread / np.outer(scale, scale)
     return covariance, scatter
 
 
@@ -110,6 +111,7 @@ def refit(
     measured: FloatArray,
     theta: FloatArray,
     rows: NDArray[np.bool_] | None = None,
+    known: Evaluated | None = None,
 ) -> FloatArray:
     """The parameters for the chosen rows only, from a near start: damped Newton steps within the bounds.
 
@@ -118,14 +120,15 @@ def refit(
     Args:
         theta: where to start, shape (p,).
         rows: which trials count, shape (n,); all if None.
+        known: `design.evaluate(theta)`, where many refits start from one theta.
     """
     weight = weights(form, measured) * (1.0 if rows is None else rows)
     least = np.array([parameter.least for parameter in form.parameters()])
     most = np.array([parameter.most for parameter in form.parameters()])
     theta = np.clip(theta, least, most)
 
-    def state(at: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        value, slope = design.evaluate(at)
+    def state(evaluated: Evaluated) -> tuple[float, FloatArray, FloatArray]:
+        value, slope = evaluated
         residual = (value - measured) * weight
         pull, curvature = _loss(form, residual)
         jacobian = slope * weight[:, None]
@@ -133,14 +136,14 @@ def refit(
         hessian = jacobian.T @ (jacobian * curvature[:, None])
         return _cost(form, residual), gradient, hessian
 
-    cost, gradient, hessian = state(theta)
+    cost, gradient, hessian = state(known or design.evaluate(theta))
     damping = 0.0
     for _ in range(MOST_REFIT_STEPS):
         trial = np.clip(theta + _step(theta, gradient, hessian, damping, (least, most)), least, most)
         predicted = gradient @ (trial - theta)
         if abs(predicted) <= REFIT_TOLERANCE * max(cost, 1e-12):
             break
-        new = state(trial)
+        new = state(design.evaluate(trial))
         if new[0] <= cost:
             theta, (cost, gradient, hessian) = trial, new
             damping = 0.0 if damping < 1e-6 else damping / 10
@@ -160,25 +163,23 @@ def _step(
 ) -> FloatArray:
     """A damped Newton step over the parameters that no bound holds, shape (p,)."""
     held = ((theta <= bounds[0]) & (gradient > 0)) | ((theta >= bounds[1]) & (gradient < 0))
-    scale = np.sqrt(np.diag(hessian))
+    size = len(theta)
+    scale = np.sqrt(hessian.diagonal())
     free = ~held & (scale > 0)
-    step = np.zeros(len(theta))
+    unit = np.where(scale > 0, scale, 1.0)
+    scaled = hessian / unit / unit[:, None]
+    step = np.zeros(size)
     # A bound that the step would cross holds its parameter, and the others step anew: the active set.
-    for _ in range(len(theta)):
-        if not free.any():
-            break
-        unit = scale[free]
-        system = hessian[np.ix_(free, free)] / np.outer(unit, unit)
-        system[np.diag_indices_from(system)] += damping + 1e-13
+    for _ in range(size):
+        system = scaled * free * free[:, None]
+        system.flat[:: size + 1] = 1.0 + damping + 1e-13
         fixed = np.where(free, 0.0, step)
-        right = -(gradient + hessian @ fixed)[free] / unit
-        step[free] = np.linalg.solve(system, right) / unit
-        below, above = theta + step < bounds[0], theta + step > bounds[1]
-        crossed = free & (below | above)
+        right = -(gradient + hessian @ fixed) / unit * free
+        step = np.where(free, np.linalg.solve(system, right) / unit, fixed)
+        crossed = free & ((theta + step < bounds[0]) | (theta + step > bounds[1]))
         if not crossed.any():
             break
-        step[below & free] = (bounds[0] - theta)[below & free]
-        step[above & free] = (bounds[1] - theta)[above & free]
+        step = np.where(crossed, np.clip(theta + step, *bounds) - theta, step)
         free &= ~crossed
     return step
 

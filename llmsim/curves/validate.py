@@ -22,7 +22,7 @@ class LeftOut:
 
     Attributes:
         measured, predicted: joules or seconds, shape (n,).
-        curve_se: standard error of the left-out prediction from the parameters alone, shape (n,).
+        curve_se: standard error of the curve from its parameters alone, shape (n,).
         groups: which trials were left out together, shape (n,).
         relative: whether scatter is a share of the prediction.
     """
@@ -115,14 +115,14 @@ def leave_out(
         theta: the parameters fitted to all trials, from which refits start, shape (p,).
         groups: label of each trial, shape (n,): its cell, so that repeats leave together, or its level.
     """
-    predicted = np.empty(len(measured))
-    errors = np.empty(len(measured))
     covariance, _ = uncertainty(form, design, measured, theta)
+    known = design.evaluate(theta)
+    slope = known[1]
+    errors = np.sqrt(np.einsum("ij,jk,ik->i", slope, covariance, slope).clip(0))
+    predicted = np.empty(len(measured))
     for group in np.unique(groups):
         out = groups == group
-        value, slope = design.evaluate(refit(form, design, measured, theta, ~out))
-        predicted[out] = value[out]
-        errors[out] = np.sqrt(np.einsum("ij,jk,ik->i", slope[out], covariance, slope[out]).clip(0))
+        predicted[out] = design.evaluate(refit(form, design, measured, theta, ~out, known))[0][out]
     return LeftOut(measured, predicted, errors, groups, form.relative)
 
 

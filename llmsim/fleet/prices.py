@@ -14,6 +14,9 @@ from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.workload.queries import Queries
 
+# What a policy may count of a query's joules.
+ENERGY_BASES = ("gross", "above_idle")
+
 
 @dataclass(frozen=True)
 class Prices:
@@ -29,6 +32,9 @@ class Prices:
         pair_of: row of each query's pair, shape (n,).
         costs: one Cost a deployment, each over the m pairs.
         eligible: whether a pair fits a deployment's context, shape (m, k).
+
+    Tables are laid out by column (Fortran order): whatever runs over millions of queries takes one deployment
+    at a time.
     """
 
     queries: Queries
@@ -46,7 +52,7 @@ class Prices:
     @cached_property
     def fits(self) -> BoolArray:
         """Whether each query fits some deployment's context, shape (n,)."""
-        somewhere: BoolArray = np.any(self.eligible[self.pair_of], axis=1)
+        somewhere: BoolArray = np.any(self.eligible, axis=1)[self.pair_of]
         return somewhere
 
     @cached_property
@@ -56,7 +62,7 @@ class Prices:
         Raises:
             InputError: a deployment has no energy curve.
         """
-        return np.column_stack([self._required(i, "energy_j", "energy") for i in range(len(self.costs))])
+        return np.array([self._required(i, "energy_j", "energy") for i in range(len(self.costs))]).T
 
     @cached_property
     def runtime_s(self) -> FloatArray:
@@ -65,36 +71,69 @@ class Prices:
         Raises:
             InputError: a deployment has no runtime curve.
         """
-        return np.column_stack([self._required(i, "runtime_s", "runtime") for i in range(len(self.costs))])
+        return np.array([self._required(i, "runtime_s", "runtime") for i in range(len(self.costs))]).T
 
-    @cached_property
-    def accuracy_pct(self) -> FloatArray:
-        """Accuracy of each *query* on each deployment, percent, shape (n, k).
+    def energy(self, basis: str) -> FloatArray:
+        """Joules of each pair on each deployment by a basis, shape (m, k).
 
-        The workload's own column for the model where it has one, or else the model's score A_K.
+        ``gross`` is what the meter counts. ``above_idle`` is what serving adds to a fleet that is powered
+        anyway: gross minus idle power times runtime.
 
         Raises:
-            InputError: a model has neither.
+            InputError: a deployment lacks a curve or an idle power that the basis needs.
         """
-        columns = []
+        if basis == "gross":
+            return self.energy_j
+        for item in self.deployments:
+            if item.idle_power_w is None:
+                name = item.target.hardware.name
+                raise InputError(
+                    f"policy.energy_basis={basis}: no source states the idle power of {name}. Set "
+                    f"hardware.{name}.idle_power_w, or choose policy.energy_basis=gross."
+                )
+        power_w = np.array([item.idle_power_w for item in self.deployments], dtype=np.float64)
+        above: FloatArray = self.energy_j - power_w * self.runtime_s
+        return above
+
+    @cached_property
+    def scores_pct(self) -> FloatArray:
+        """Accuracy of each *query* on each deployment, percent, shape (n, k); NaN where none is known.
+
+        The workload's own column for the model where it has one, or else the model's score A_K.
+        """
+        columns: list[FloatArray] = []
         for item in self.deployments:
             model = item.target.model
             own = self.queries.accuracy_pct.get(model.name)
             if own is not None:
                 columns.append(own)
-            elif model.accuracy_pct is not None:
-                columns.append(np.full(len(self.queries), model.accuracy_pct))
             else:
+                score = np.nan if model.accuracy_pct is None else model.accuracy_pct
+                columns.append(np.full(1, score))
+        if not self.queries.accuracy_pct:  # one row for all: a view, not n copies
+            return np.broadcast_to(np.concatenate(columns), (len(self.queries), len(columns)))
+        return np.array([np.broadcast_to(column, len(self.queries)) for column in columns]).T
+
+    @property
+    def accuracy_pct(self) -> FloatArray:
+        """`scores_pct` for a policy that needs all of them.
+
+        Raises:
+            InputError: a model has no score.
+        """
+        for index, item in enumerate(self.deployments):
+            if np.isnan(self.scores_pct[:, index]).any():
+                name = item.target.model.name
                 raise InputError(
-                    f"{model.name} has no accuracy score: set model.{model.name}.accuracy_pct, give the "
-                    f"workload a column accuracy_{model.name}, or choose by energy alone (policy.zeta=1)."
+                    f"{name} has no accuracy score: set model.{name}.accuracy_pct, give the workload a "
+                    f"column accuracy_{name}, or choose by energy alone (policy.zeta=1)."
                 )
-        return np.column_stack(columns)
+        return self.scores_pct
 
     @cached_property
     def extrapolated(self) -> BoolArray:
         """Whether a pair lies outside a deployment's measured tokens, shape (m, k)."""
-        return np.column_stack([cost.extrapolated for cost in self.costs])
+        return np.array([cost.extrapolated for cost in self.costs]).T
 
     def _required(self, index: int, column: str, what: str) -> FloatArray:
         values: FloatArray | None = getattr(self.costs[index], column)
@@ -125,7 +164,7 @@ def price(queries: Queries, deployments: Sequence[Deployment]) -> Prices:
         tau_out=tau_out,
         pair_of=pair_of,
         costs=tuple(item.price(tau_in, tau_out) for item in deployments),
-        eligible=np.column_stack([tau_in + tau_out <= item.longest_query_tokens for item in deployments]),
+        eligible=np.array([tau_in + tau_out <= item.longest_query_tokens for item in deployments]).T,
     )
 
 

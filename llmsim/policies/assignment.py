@@ -1,13 +1,7 @@
-"""The assignment with bounds on counts: a transportation problem, solved as a min-cost flow.
-
-Queries with the same costs are one supply node; deployments are demand nodes with a least and a most number
-of queries. The linear program of such a network has integral corners, so the optimum is exact and polynomial
-(Ahuja, Magnanti, Orlin, *Network Flows*, 1993, chapters 9-11).
-"""
+"""The assignment with bounds on counts: a transportation problem, exact and with its proof."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,25 +9,11 @@ from numpy.typing import NDArray
 
 from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
+from llmsim.policies.bounds import Bounds, check_feasible
+from llmsim.policies.flow import CountProblem
+from llmsim.policies.sifting import dual_of_groups, sift
 
 SOLVER = "OR-Tools min-cost flow"
-# OR-Tools works on 64-bit integer costs and multiplies them by the number of nodes while scaling.
-_INTEGER_RANGE = 2.0**60
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Least and most queries of each deployment.
-
-    Attributes:
-        names: deployment names, length k.
-        lower: shape (k,).
-        upper: shape (k,); the number of queries where there is no upper bound.
-    """
-
-    names: tuple[str, ...]
-    lower: IntArray
-    upper: IntArray
 
 
 @dataclass(frozen=True)
@@ -44,14 +24,24 @@ class Assignment:
         flow: queries of each group on each deployment, shape (g, k).
         objective: the sum of cost times flow.
         lower_bound: the dual value that proves it.
+        prices: the dual: what one more query allowed on each deployment would change, shape (k,).
+        solver: what found the flow.
     """
 
     flow: IntArray
     objective: float
     lower_bound: float
+    prices: FloatArray
+    solver: str
 
 
-def assign(cost: FloatArray, count: IntArray, eligible: BoolArray, bounds: Bounds) -> Assignment:
+def assign(
+    cost: FloatArray,
+    count: IntArray,
+    eligible: BoolArray,
+    bounds: Bounds,
+    start: FloatArray | None = None,
+) -> Assignment:
     """The least total cost that serves every query within the bounds.
 
     Args:
@@ -59,51 +49,26 @@ def assign(cost: FloatArray, count: IntArray, eligible: BoolArray, bounds: Bound
         count: queries in each group, shape (g,).
         eligible: where a group may go, shape (g, k); each group has somewhere to go.
         bounds: on each deployment's number of queries.
+        start: a guess of the prices, shape (k,), such as those of a similar problem; it affects speed alone.
 
     Raises:
         InputError: the bounds cannot be met (which, and by how much), or a cost is not finite.
     """
-    if not np.all(np.isfinite(cost[eligible])):
-        column = int(np.flatnonzero(~np.isfinite(np.where(eligible, cost, 0.0)).all(axis=0))[0])
-        raise InputError(f"The cost of some query on {bounds.names[column]} is not finite.")
+    for column, name in enumerate(bounds.names):
+        if not np.all(np.isfinite(cost[:, column]) | ~eligible[:, column]):
+            raise InputError(f"The cost of some query on {name} is not finite.")
     check_feasible(count, eligible, bounds)
-    flow = _min_cost_flow(cost, count, eligible, bounds)
-    objective = float(np.sum(cost[flow > 0] * flow[flow > 0]))
-    prices = _dual_prices(cost, flow, eligible, bounds)
-    return Assignment(flow, objective, dual_value(prices, cost, count, eligible, bounds))
-
-
-def check_feasible(count: IntArray, eligible: BoolArray, bounds: Bounds) -> None:
-    """Refuse bounds that no assignment keeps; by Hall's condition on sets of deployments.
-
-    Raises:
-        InputError: naming the deployments whose bounds collide and by how many queries.
-    """
-    total = int(count.sum())
-    for name, low, high in zip(bounds.names, bounds.lower.tolist(), bounds.upper.tolist(), strict=True):
-        if low > high:
-            raise InputError(f"{name}: at least {low} and at most {high} queries cannot both hold.")
-    size = len(bounds.names)
-    subsets = range(1, 2**size) if size <= 12 else (*(1 << i for i in range(size)), 2**size - 1)
-    patterns, rows = np.unique(eligible, axis=0, return_inverse=True)
-    weight = np.bincount(rows.ravel(), weights=count, minlength=len(patterns)).astype(np.int64)
-    for subset in subsets:
-        inside = np.array([bool(subset >> i & 1) for i in range(size)])
-        names = [name for name, chosen in zip(bounds.names, inside, strict=True) if chosen]
-        reach = int(weight[patterns[:, inside].any(axis=1)].sum())
-        need = int(bounds.lower[inside].sum())
-        if need > reach:
-            raise InputError(
-                f"The lower bounds of {', '.join(names)} need {need} queries together, and only {reach} of "
-                f"{total} fit there: {need - reach} too many. Lower policy.min_share or policy.min_queries."
-            )
-        captive = int(weight[~patterns[:, ~inside].any(axis=1)].sum())
-        room = int(bounds.upper[inside].sum())
-        if captive > room:
-            raise InputError(
-                f"The upper bounds of {', '.join(names)} leave room for {room} queries, and {captive} fit "
-                f"nowhere else: {captive - room} too many. Raise policy.max_share."
-            )
+    solved = sift(CountProblem(cost, count, eligible, bounds), start)
+    if solved is None:  # more deployments than `check_feasible` tries all sets of
+        raise InputError("The bounds on the deployments' numbers of queries cannot all be met.")
+    flow = solved.table(count).astype(np.int64, copy=False)
+    return Assignment(
+        flow=flow,
+        objective=total(cost, flow),
+        lower_bound=dual_value(solved.prices, cost, count, eligible, bounds),
+        prices=solved.prices,
+        solver=SOLVER if len(solved.rows) == len(count) else f"{SOLVER} on the undecided queries (sifting)",
+    )
 
 
 def dual_value(
@@ -113,62 +78,15 @@ def dual_value(
 
     A positive price rewards a deployment's lower bound, a negative one charges its upper bound.
     """
-    reduced = np.where(eligible, cost - prices, np.inf).min(axis=1)
-    sides = np.where(prices > 0, bounds.lower, bounds.upper)
-    return float(np.sum(reduced * count) + np.sum(prices * sides))
+    return dual_of_groups(CountProblem(cost, count, eligible, bounds), prices) + bounds.value(prices)
 
 
-def _min_cost_flow(cost: FloatArray, count: IntArray, eligible: BoolArray, bounds: Bounds) -> IntArray:
-    from ortools.graph.python import min_cost_flow
-
-    groups, size = cost.shape
-    row, column = np.nonzero(eligible)
-    # Shifting a row changes no choice, and gives the integers the range that the differences need.
-    shifted = cost - np.where(eligible, cost, np.inf).min(axis=1)[:, None]
-    largest = float(shifted[eligible].max(initial=0.0))
-    # Equal costs everywhere need no range; the division is by parts, as their product may overflow.
-    scale = _INTEGER_RANGE / (2 * (groups + size + 2)) / largest if largest > 0 else 0.0
-    solver = min_cost_flow.SimpleMinCostFlow()
-    solver.add_arcs_with_capacity_and_unit_cost(
-        row, groups + column, count[row], np.rint(shifted[row, column] * scale).astype(np.int64)
+def total(values: FloatArray, flow: IntArray) -> float:
+    """The sum over a flow, both of shape (g, k); what is not used does not count, not even a NaN."""
+    return sum(
+        float(np.sum(np.where(used > 0, column, 0.0) * used))
+        for column, used in zip(values.T, flow.T, strict=True)
     )
-    sink = groups + size
-    solver.add_arcs_with_capacity_and_unit_cost(
-        groups + np.arange(size), np.full(size, sink), bounds.upper - bounds.lower, np.zeros(size, np.int64)
-    )
-    supply = np.concatenate([count, -bounds.lower, [bounds.lower.sum() - count.sum()]])
-    solver.set_nodes_supplies(np.arange(sink + 1), supply)
-    status = solver.solve()
-    if status != solver.OPTIMAL:
-        raise RuntimeError(f"{SOLVER} stopped with {status} on a problem that was checked to be feasible")
-    flow = np.zeros((groups, size), dtype=np.int64)
-    flow[row, column] = solver.flows(np.arange(len(row)))
-    return flow
-
-
-def _dual_prices(cost: FloatArray, flow: IntArray, eligible: BoolArray, bounds: Bounds) -> FloatArray:
-    """Prices of the deployments under which the flow is optimal, shape (k,).
-
-    In the residual network of an optimal flow no cycle has negative cost, so shortest distances exist; they
-    are the dual. Groups are eliminated first: moving one query from i to j costs at least the least
-    difference over the groups that i serves. The sink is node k: it may send to a deployment below its upper
-    bound and take from one above its lower bound, for nothing.
-    """
-    size = cost.shape[1]
-    length = np.full((size + 1, size + 1), np.inf)
-    for i in range(size):
-        served = flow[:, i] > 0
-        if served.any():
-            reachable = np.where(eligible[served], cost[served] - cost[served, i : i + 1], np.inf)
-            length[i, :size] = reachable.min(axis=0)
-    load = flow.sum(axis=0)
-    length[:size, size] = np.where(load < bounds.upper, 0.0, np.inf)
-    length[size, :size] = np.where(load > bounds.lower, 0.0, np.inf)
-    distance = np.zeros(size + 1)
-    for _ in range(size + 1):
-        distance = np.minimum(distance, (distance[:, None] + length).min(axis=0))
-    prices: FloatArray = distance[:size] - distance[size]
-    return prices
 
 
 def expand(flow: IntArray, group_of: NDArray[np.int64]) -> IntArray:
@@ -178,16 +96,17 @@ def expand(flow: IntArray, group_of: NDArray[np.int64]) -> IntArray:
         flow: shape (g, k).
         group_of: each query's group, shape (n,).
     """
-    order = np.argsort(group_of, kind="stable")
-    deployment = np.empty(len(group_of), dtype=np.int64)
-    deployment[order] = np.repeat(np.tile(np.arange(flow.shape[1]), len(flow)), flow.ravel())
+    places = np.zeros(len(flow), dtype=np.int8)
+    only = np.zeros(len(flow), dtype=np.int64)
+    for column in range(flow.shape[1]):
+        used = flow[:, column] > 0
+        places += used
+        only[used] = column
+    deployment = only[group_of]
+    split = places > 1
+    if split.any():  # few: a corner of the polytope splits fewer groups than there are deployments
+        members = np.flatnonzero(split[group_of])
+        members = members[np.argsort(group_of[members], kind="stable")]
+        shared = flow[split]
+        deployment[members] = np.repeat(np.tile(np.arange(flow.shape[1]), len(shared)), shared.ravel())
     return deployment
-
-
-def bounds_of(names: Sequence[str], lower: Sequence[int], upper: Sequence[int | None], total: int) -> Bounds:
-    """Bounds as arrays; an absent upper bound is the number of queries."""
-    return Bounds(
-        tuple(names),
-        np.array(lower, dtype=np.int64),
-        np.array([total if high is None else min(high, total) for high in upper], dtype=np.int64),
-    )

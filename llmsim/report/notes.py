@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmsim.report import figures
-from llmsim.report.rows import Row, Sheet, policy_label
+from llmsim.report.rows import Column, Row, Sheet, policy_label
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ def idle_power(summary: Row) -> list[str]:
     """Idle power of each hardware, where it is from, and whether a model was loaded."""
     lines = []
     for name, idle in (summary.get("idle_power") or {}).items():
+        if idle.get("power_w") is None:
+            lines.append(f"{name} {figures.ABSENT} ({idle.get('source') or 'no source states it'})")
+            continue
         loaded = {True: "model loaded", False: "no model loaded"}.get(
             idle.get("model_loaded"), "model loaded or not: unknown"
         )
@@ -109,10 +112,19 @@ def absences(summary: Row, sheets: Iterable[Sheet]) -> list[str]:
             shown.add(column.key)
             link = "against" if column.compares else "of"
             reason = _reason(summary, label, column.key)
-            found.setdefault((column.group, link, reason), {})[label] = None
-    told = [f"{group} {link} {', '.join(who)}: {why}" for (group, link, why), who in found.items()]
+            found.setdefault((_subject(column), link, reason), {})[label] = None
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for (subject, link, reason), labels in found.items():
+        alike.setdefault((link, ", ".join(labels), reason), []).append(subject)
+    told = [f"{', '.join(what)} {link} {who}: {why}" for (link, who, why), what in alike.items()]
     others = {k: v for k, v in (summary.get("absent") or {}).items() if k.split(".")[0] not in shown}
     return told + [f"{key}: {reason}" for key, reason in others.items()]
+
+
+def _subject(column: Column) -> str:
+    """What a column counts: its group, and its label where the group's columns are absent one by one."""
+    together = column.ladder is figures.TIME  # a spread is absent as a whole
+    return column.group if together or not column.label else f"{column.label} {column.group}"
 
 
 def _reason(summary: Row, label: str, key: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from llmsim.curves.cost import BoolArray, FloatArray
-from llmsim.errors import InputError
-from llmsim.policies.assignment import Bounds
+from llmsim.fleet.deployment import Deployment
+from llmsim.policies.bounds import Bounds
 from llmsim.simulation.run import Run
 
 SCHEMA_VERSION = 1
@@ -73,17 +73,13 @@ def row(run: Run, horizon: Horizon) -> dict[str, Any]:
         "deployments": _deployments(run, horizon, accuracy),
         "negative_predictions": _negative(run),
     }
-    return {**figures, "absent": _absences(figures, run)}
+    return {**figures, "absent": _absences(figures)}
 
 
 def accuracy_pct(run: Run) -> FloatArray | None:
     """Accuracy of each served query where it was served, percent; None where a used model has no score."""
-    try:
-        table = run.prices.accuracy_pct
-    except InputError:
-        return None
-    chosen: FloatArray = table[np.arange(len(run.served)), run.ledger.deployment]
-    return chosen
+    chosen: FloatArray = run.prices.scores_pct[np.arange(len(run.served)), run.ledger.deployment]
+    return None if np.isnan(chosen).any() else chosen
 
 
 def keeps(run: Run, bounds: Bounds | None, served: int) -> str | None:
@@ -113,31 +109,18 @@ def saving_pct(ours_j: float | None, theirs_j: float | None) -> float | None:
     return 100.0 * (theirs_j - ours_j) / theirs_j
 
 
-def _absences(figures: Mapping[str, Any], run: Run) -> dict[str, str]:
+def _absences(figures: Mapping[str, Any]) -> dict[str, str]:
     """Why each absent figure of a row is absent."""
-    reasons = {}
-    unscored = [d.target.model.name for d in run.prices.deployments if d.target.model.accuracy_pct is None]
-    unmeasured = [
-        item.name
-        for item, cost in zip(run.prices.deployments, run.prices.costs, strict=True)
-        if cost.energy_j is None
-    ]
-    unpowered = sorted(
-        {item.target.hardware.name for item in run.prices.deployments if item.idle_power_w is None}
-    )
-    if figures["accuracy_pct"] is None:
-        reasons["accuracy_pct"] = f"no accuracy score is known for {', '.join(unscored)}"
-    if figures["energy_active_j"] is None:
-        reasons["energy_active_j"] = f"no measurement of energy for {', '.join(unmeasured)}"
-    if figures["energy_idle_j"] is None:
-        reasons["energy_idle_j"] = (
-            f"no source states the idle power of {', '.join(unpowered)}; "
-            f"set hardware.{unpowered[0]}.idle_power_w"
-        )
-    missing = [reasons[key] for key in ("energy_active_j", "energy_idle_j") if key in reasons]
-    for key in ("energy_j", "energy_per_query_j", "energy_per_output_token_j"):
+    reasons: dict[str, str] = {}
+    for key in ("accuracy_pct", "energy_active_j", "energy_idle_j", "energy_j"):
+        parts = [part["absent"].get(key) for part in figures["deployments"].values()]
         if figures[key] is None:
-            reasons[key] = "; ".join(missing)
+            reasons[key] = "; ".join(dict.fromkeys(part for part in parts if part))
+    for key in ("energy_per_query_j", "energy_per_output_token_j"):
+        if figures[key] is None:
+            reasons[key] = reasons["energy_j"]
+    if figures["energy_active_per_query_j"] is None:
+        reasons["energy_active_per_query_j"] = reasons["energy_active_j"]
     return reasons
 
 
@@ -163,8 +146,28 @@ def _deployments(run: Run, horizon: Horizon, accuracy: FloatArray | None) -> dic
             "utilisation": float(instances.busy_s[own].sum() / (horizon.length_s * item.instances)),
             "mean_runtime_s": float(np.mean((ledger.end_s - ledger.start_s)[here])) if here.any() else None,
             "latency_s": _spread((ledger.end_s - ledger.arrival_s)[here]),
+            "absent": _absent_of(item, run.prices.costs[index].energy_j is None),
         }
     return result
+
+
+def _absent_of(item: Deployment, unmeasured: bool) -> dict[str, str]:
+    """Why figures of one deployment are absent, whatever it served."""
+    reasons: dict[str, str] = {}
+    model, hardware = item.target.model, item.target.hardware
+    if unmeasured:
+        reasons |= dict.fromkeys(("energy_active_j", "energy_mape_pct"), "its energy was never measured")
+    if item.idle_power_w is None:
+        reasons["energy_idle_j"] = (
+            f"no source states the idle power of {hardware.name}; set hardware.{hardware.name}.idle_power_w"
+        )
+    if model.accuracy_pct is None:
+        reasons["accuracy_pct"] = f"no accuracy score is known for {model.name}"
+    if {"energy_active_j", "energy_idle_j"} & reasons.keys():
+        reasons["energy_j"] = "; ".join(
+            reasons[key] for key in ("energy_active_j", "energy_idle_j") if key in reasons
+        )
+    return reasons
 
 
 def _certificate(run: Run) -> dict[str, Any] | None:

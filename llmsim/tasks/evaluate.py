@@ -21,7 +21,7 @@ from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet, FleetSpec, build
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
-from llmsim.policies.assignment import Bounds
+from llmsim.policies.bounds import Bounds
 from llmsim.report.columns import instances_table, plan_table, queries_table
 from llmsim.report.summary import SCHEMA_VERSION, Horizon, keeps, row, saving_pct
 from llmsim.simulation.run import Run, run_policy
@@ -241,6 +241,9 @@ def _summary(
         figures["keeps_bounds"] = reason is None
         for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
             figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
+            if own[key] is None or figures[key] is None:
+                why = own["absent"].get(key) or figures["absent"].get(key)
+                figures["absent"][f"saving_{name}_pct"] = why
         if reason:
             figures["saving_absent"] = reason
         baselines[run.label] = figures

@@ -49,8 +49,12 @@ class Trials:
 
     def usable(self) -> Trials:
         """The rows fit for a curve: sound, complete, no warm-up."""
+        return self.take(self.is_usable())
+
+    def is_usable(self) -> NDArray[np.bool_]:
+        """Which rows are fit for a curve, shape (n,)."""
         sound = np.isin(self["quality"], USABLE) & ~self["warmup"] & (self["outcome"] == "completed")
-        return self.take(sound)
+        return np.asarray(sound, dtype=np.bool_)
 
     def distinct(self, name: str) -> list[Any]:
         """The sorted distinct values of a column, as Python values."""

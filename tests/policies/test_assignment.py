@@ -7,11 +7,16 @@ import itertools
 import networkx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmsim.errors import InputError
-from llmsim.policies.assignment import assign, bounds_of, check_feasible, dual_value, expand
+from llmsim.policies import sifting
+from llmsim.policies.assignment import assign, dual_value, expand
+from llmsim.policies.bounds import bounds_of, check_feasible
+
+# The fixture below sets one thing for all examples of a law.
+LAW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite
@@ -48,6 +53,14 @@ def solve(cost, eligible, bounds):
     return assign(cost, np.ones(len(cost), dtype=np.int64), eligible, bounds)
 
 
+@pytest.fixture(params=["direct", "sifted"], autouse=True)
+def every_law_holds_for_both_ways(request, monkeypatch):
+    """Small problems take the min-cost flow alone; here sifting solves them as well."""
+    if request.param == "sifted":
+        monkeypatch.setattr(sifting, "DIRECT", 1)
+
+
+@LAW
 @given(problems())
 def test_the_optimum_is_that_of_brute_force(problem):
     cost, eligible, bounds = problem
@@ -56,7 +69,7 @@ def test_the_optimum_is_that_of_brute_force(problem):
     )
 
 
-@settings(deadline=None)
+@LAW
 @given(problems(largest_n=40, largest_k=5))
 def test_the_optimum_is_that_of_networkx_network_simplex(problem):
     cost, eligible, bounds = problem
@@ -76,6 +89,7 @@ def test_the_optimum_is_that_of_networkx_network_simplex(problem):
     assert solve(whole, eligible, bounds).objective == expected
 
 
+@LAW
 @given(problems(largest_n=30, largest_k=5))
 def test_the_dual_bound_meets_the_objective(problem):
     cost, _, _ = problem
@@ -85,6 +99,7 @@ def test_the_dual_bound_meets_the_objective(problem):
     assert solved.objective - solved.lower_bound <= 1e-11 * size
 
 
+@LAW
 @given(problems(), st.integers(0, 2**32))
 def test_no_prices_give_a_bound_above_the_optimum(problem, seed):
     cost, eligible, bounds = problem
@@ -93,6 +108,7 @@ def test_no_prices_give_a_bound_above_the_optimum(problem, seed):
     assert value <= solve(*problem).objective + 1e-9 * np.abs(cost).sum()
 
 
+@LAW
 @given(problems(largest_n=30, largest_k=5))
 def test_every_query_is_served_where_it_may_be_within_the_bounds(problem):
     _, eligible, bounds = problem
@@ -103,6 +119,7 @@ def test_every_query_is_served_where_it_may_be_within_the_bounds(problem):
     assert (flow.sum(axis=0) <= bounds.upper).all()
 
 
+@LAW
 @given(problems(largest_n=20), st.randoms(use_true_random=False))
 def test_the_order_of_queries_does_not_matter(problem, random):
     cost, eligible, bounds = problem
@@ -112,6 +129,7 @@ def test_the_order_of_queries_does_not_matter(problem, random):
     assert again == pytest.approx(solve(*problem).objective, rel=1e-12, abs=1e-12)
 
 
+@LAW
 @given(problems(largest_n=20), st.floats(1e-9, 1e9))
 def test_a_common_scale_of_costs_scales_the_optimum(problem, scale):
     cost, eligible, bounds = problem
@@ -120,6 +138,7 @@ def test_a_common_scale_of_costs_scales_the_optimum(problem, scale):
     )
 
 
+@LAW
 @given(problems(largest_n=20))
 def test_a_deployment_split_in_two_with_its_bounds_changes_nothing(problem):
     cost, eligible, bounds = problem
@@ -132,6 +151,27 @@ def test_a_deployment_split_in_two_with_its_bounds_changes_nothing(problem):
     assert again == pytest.approx(solve(*problem).objective, rel=1e-12, abs=1e-12)
 
 
+@LAW
+@given(st.integers(0, 2**32), st.integers(2, 6), st.booleans())
+def test_sifting_thousands_of_queries_proves_its_optimum(seed, k, ties):
+    rng = np.random.default_rng(seed)
+    n = 6000
+    cost = rng.lognormal(0, 2, size=(n, k))
+    if ties:
+        cost = np.ceil(cost)
+    eligible = rng.random((n, k)) < 0.9
+    some = rng.integers(0, k, n)
+    eligible[np.arange(n), some] = True
+    load = np.bincount(some, minlength=k)
+    bounds = bounds_of([f"d{i}" for i in range(k)], (load - 100).tolist(), (load + 100).tolist(), n)
+    solved = solve(cost, eligible, bounds)
+    assert abs(solved.objective - solved.lower_bound) <= 1e-11 * np.abs(cost).sum()
+    assert (solved.flow.sum(axis=1) == 1).all()
+    assert (solved.flow[~eligible] == 0).all()
+    assert (np.abs(solved.flow.sum(axis=0) - load) <= 100).all()
+
+
+@LAW
 @given(st.integers(0, 2**32))
 def test_expanding_a_flow_gives_each_group_its_counts(seed):
     rng = np.random.default_rng(seed)

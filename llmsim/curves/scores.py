@@ -1,0 +1,131 @@
+"""How good every curve is: one record a system, model, target and form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+
+from llmsim.curves.choice import choose
+from llmsim.curves.fitted import Fitted
+from llmsim.curves.form import IntArray
+from llmsim.curves.forms import build
+from llmsim.curves.phase_fit import end_to_end, fit_phases
+from llmsim.curves.query_fit import TARGETS, fit_target
+from llmsim.curves.select import GRID, grid_rows, rows_of
+from llmsim.curves.transfer import contended, noise_floor, transfer
+from llmsim.curves.validate import LeftOut
+from llmsim.trials.table import Trials
+
+QUERY_FORMS = ("interaction", "recompute", "roofline")
+LONGEST_TOKENS = 32_768  # negative predictions are looked for up to here
+GRID_POINTS = 64  # along each axis, by powers
+
+
+def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> Iterator[dict[str, Any]]:
+    """A record for every system, model, number of devices, target and form that the trials allow.
+
+    Each has `loco_*` (leave-one-cell-out), `interval_*` (90 % intervals), `negative_predictions` (of 4,096
+    queries from 1 to 32,768 tokens), and `chosen`: whether the library uses that form. `transfer` has the
+    error on each experiment that the curve was not fitted to; trials that were contended are apart.
+
+    Args:
+        trials: all of them: a form is chosen by all models of a system.
+        only: systems and models to score; all where None.
+    """
+    usable = trials.usable()
+    for system in usable.distinct("system"):
+        of_system = usable.where(system=system)
+        for model in of_system.distinct("model"):
+            if only is not None and (system, model) not in only:
+                continue
+            for devices in of_system.where(model=model).distinct("n_devices"):
+                rows = rows_of(trials, system, model, devices)
+                head = {"system": system, "model": model, "n_devices": devices}
+                records = _phases(rows) if bool(rows["kv_cache"][0]) else _queries(trials, rows)
+                yield from ({**head, **record} for record in records)
+
+
+def _queries(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
+    system, model = str(rows["system"][0]), str(rows["model"][0])
+    fitted_rows = grid_rows(rows.where(batch=1))
+    for target, (column, _) in TARGETS.items():
+        measured = fitted_rows.take(np.isfinite(fitted_rows[column]))
+        if not len(measured):
+            continue
+        chosen = choose(trials, system, target)
+        for name in QUERY_FORMS:
+            part = fit_target(measured, target, build(name))
+            others = _transfers(trials.where(system=system, model=model), rows, part.fitted, target)
+            yield {
+                "target": target,
+                "form": name,
+                "chosen": name == chosen,
+                **part.left_out.as_dict(),
+                "negative_predictions": _negative(part.fitted, *_query_grid()),
+                "noise_floor_pct": noise_floor(fitted_rows, target).median_cv_pct,
+                **others,
+            }
+
+
+def _transfers(all_rows: Trials, rows: Trials, fitted: Fitted, target: str) -> dict[str, Any]:
+    """Errors on the experiments that the curve did not see; contended trials apart."""
+    others = [name for name in rows.distinct("experiment") if name != GRID]
+    if GRID not in rows.distinct("experiment") or not others:
+        return {"transfer": None}
+    errors: dict[str, float] = {}
+    apart: dict[str, float] = {}
+    for experiment in others:
+        seen = all_rows.where(experiment=experiment)
+        sound = seen.usable()
+        waited = contended(seen)[seen.is_usable()]
+        for kept, where in ((sound.take(~waited), errors), (sound.take(waited), apart)):
+            result = transfer(fitted, kept, target)
+            if result is not None:
+                where[experiment] = result.mape_pct
+    return {"transfer": errors, "transfer_contended": apart or None}
+
+
+def _phases(rows: Trials) -> Iterator[dict[str, Any]]:
+    _, parts = fit_phases(rows)
+    phased = rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
+    batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
+    grids: dict[str, tuple[IntArray, ...]] = {
+        "prefill": (batch, batch * tokens, batch * tokens**2),
+        "decode": (batch, batch * tokens),
+        "energy": (batch * tokens, tokens, batch * tokens),
+    }
+    for name, part in parts.items():
+        noise = noise_floor(phased, "energy").median_cv_pct if name == "energy" else None
+        negative = _negative(part.fitted, *grids[name])
+        yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise)
+    noise = noise_floor(phased, "runtime").median_cv_pct
+    yield _phase_record("runtime", "prefill+decode", end_to_end(phased, parts), 0, noise)
+
+
+def _phase_record(
+    target: str, form: str, left_out: LeftOut, negative: int, noise: float | None
+) -> dict[str, Any]:
+    return {
+        "target": target,
+        "form": form,
+        "chosen": True,
+        **left_out.as_dict(),
+        "negative_predictions": negative,
+        "noise_floor_pct": noise,
+        "transfer": None,
+    }
+
+
+def _lengths() -> IntArray:
+    return np.unique(np.geomspace(1, LONGEST_TOKENS, GRID_POINTS).round().astype(np.int64))
+
+
+def _query_grid() -> tuple[IntArray, IntArray]:
+    tau_in, tau_out = np.meshgrid(_lengths(), _lengths())
+    return tau_in.ravel(), tau_out.ravel()
+
+
+def _negative(fitted: Fitted, *inputs: IntArray) -> int:
+    return int((fitted.predict(*inputs)[0] < 0).sum())

@@ -1,0 +1,108 @@
+"""Bounds on the number of queries of each deployment, and whether any assignment keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmsim.curves.cost import BoolArray, FloatArray, IntArray
+from llmsim.errors import InputError
+
+# With more deployments than this, only single ones and all of them together are checked beforehand.
+_ALL_SUBSETS = 12
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Least and most queries of each deployment.
+
+    Attributes:
+        names: deployment names, length k.
+        lower: shape (k,).
+        upper: shape (k,); the number of queries where there is no upper bound.
+    """
+
+    names: tuple[str, ...]
+    lower: IntArray
+    upper: IntArray
+
+    def scaled(self, part: float) -> Bounds:
+        """The bounds for a part of the queries, rounded apart."""
+        lower, upper = np.floor(self.lower * part), np.ceil(self.upper * part)
+        return Bounds(self.names, lower.astype(np.int64), upper.astype(np.int64))
+
+    def less(self, fixed: IntArray) -> Bounds:
+        """What is left of the bounds once some queries are placed, shape (k,)."""
+        return Bounds(self.names, np.maximum(self.lower - fixed, 0), self.upper - fixed)
+
+    def mismatch(self, load: FloatArray, prices: FloatArray) -> float:
+        """By how many queries a load misses the bounds, or keeps them where a price says that they bind.
+
+        Args:
+            prices: positive where the lower bound binds, negative where the upper does, shape (k,).
+        """
+        least = np.where(prices < 0, self.upper, self.lower)
+        most = np.where(prices > 0, self.lower, self.upper)
+        return float(np.sum(np.maximum(least - load, 0) + np.maximum(load - most, 0)))
+
+    def value(self, prices: FloatArray) -> float:
+        """The bounds' part of a dual value."""
+        return float(np.sum(prices * np.where(prices > 0, self.lower, self.upper)))
+
+
+def bounds_of(names: Sequence[str], lower: Sequence[int], upper: Sequence[int | None], total: int) -> Bounds:
+    """Bounds as arrays; an absent upper bound is the number of queries."""
+    return Bounds(
+        tuple(names),
+        np.array(lower, dtype=np.int64),
+        np.array([total if high is None else min(high, total) for high in upper], dtype=np.int64),
+    )
+
+
+def check_feasible(count: IntArray, eligible: BoolArray, bounds: Bounds) -> None:
+    """Refuse bounds that no assignment keeps; by Hall's condition on sets of deployments.
+
+    Args:
+        count: queries in each group, shape (g,).
+        eligible: where a group may go, shape (g, k).
+        bounds: on each deployment's number of queries.
+
+    Raises:
+        InputError: naming the deployments whose bounds collide and by how many queries.
+    """
+    total = int(count.sum())
+    for name, low, high in zip(bounds.names, bounds.lower.tolist(), bounds.upper.tolist(), strict=True):
+        if low > high:
+            raise InputError(f"{name}: at least {low} and at most {high} queries cannot both hold.")
+    size = len(bounds.names)
+    subsets = range(1, 2**size) if size <= _ALL_SUBSETS else (*(1 << i for i in range(size)), 2**size - 1)
+    patterns, weight = _patterns(count, eligible)
+    for subset in subsets:
+        inside = np.array([bool(subset >> i & 1) for i in range(size)])
+        names = [name for name, chosen in zip(bounds.names, inside, strict=True) if chosen]
+        reach = int(weight[patterns[:, inside].any(axis=1)].sum())
+        need = int(bounds.lower[inside].sum())
+        if need > reach:
+            raise InputError(
+                f"The lower bounds of {', '.join(names)} need {need} queries together, and only {reach} of "
+                f"{total} fit there: {need - reach} too many. Lower policy.min_share or policy.min_queries."
+            )
+        captive = int(weight[~patterns[:, ~inside].any(axis=1)].sum())
+        room = int(bounds.upper[inside].sum())
+        if captive > room:
+            raise InputError(
+                f"The upper bounds of {', '.join(names)} leave room for {room} queries, and {captive} fit "
+                f"nowhere else: {captive - room} too many. Raise policy.max_share."
+            )
+
+
+def _patterns(count: IntArray, eligible: BoolArray) -> tuple[BoolArray, IntArray]:
+    """The distinct rows of eligibility and the queries of each; few, as they come of context lengths."""
+    code = np.zeros(len(eligible), dtype=object if eligible.shape[1] > 62 else np.int64)
+    for column in range(eligible.shape[1]):
+        code += eligible[:, column] * (1 << column)
+    codes, first, row = np.unique(code, return_index=True, return_inverse=True)
+    weight = np.bincount(row.ravel(), weights=count, minlength=len(codes)).astype(np.int64)
+    return eligible[first], weight

@@ -1,0 +1,140 @@
+"""Better prices of an assignment with resources, by cutting planes on its dual.
+
+The dual value is concave in the prices, and one pass over the queries gives it with a tangent: the plan that
+is best at those prices, with its cost and what it uses. The tangents so far bound the dual from above; the
+next prices are where that bound is highest, within a box around the best prices yet, which shrinks when it
+disappoints (Kelley 1960; boxstep, Marsten et al. 1975). A pass costs O(n k), the bound is a program of a few
+variables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmsim.curves.cost import FloatArray
+from llmsim.policies.resources import ResourceProblem
+from llmsim.policies.sifting import DIRECT, SAMPLE, best_places, sample_prices
+
+# Passes over the queries at most, and the gain in the dual, relative to it, that ends them sooner.
+_PASSES, _SMALL = 80, 1e-9
+# The box: at first this part of the prices' scale; its factors after a poor and after a good step.
+_BOX, _SHRINK, _WIDEN = 0.1, 0.5, 1.5
+
+
+@dataclass(frozen=True)
+class _Tangent:
+    """A plan: its cost, its queries on each deployment, and what it uses of each row."""
+
+    cost: float
+    slope: FloatArray
+
+
+def search(problem: ResourceProblem) -> FloatArray:
+    """Nearly optimal prices: those of ever larger samples, refined each time."""
+    sample = problem.sample(SAMPLE)
+    start = search(sample) if len(sample.count) > DIRECT else sample_prices(problem)
+    return refine(problem, start)
+
+
+def refine(problem: ResourceProblem, start: FloatArray) -> FloatArray:
+    """Prices whose dual value is at least that of `start`."""
+    limits = _Limits(problem)
+    center, scale = np.where(limits.used, start, 0.0), limits.scale
+    tangents = [_tangent(problem, center)]
+    value = limits.dual(tangents[0], center)
+    box, highest = _BOX, problem.highest_cost()
+    for _ in range(_PASSES):
+        if value > highest:  # no plan keeps the bounds, and the dual has no end
+            break
+        trial, hoped = limits.highest(tangents, center, box * np.maximum(np.abs(center), scale))
+        if hoped - value <= _SMALL * max(abs(value), abs(hoped)):
+            break
+        tangent = _tangent(problem, trial)
+        tangents.append(tangent)
+        reached = limits.dual(tangent, trial)
+        box *= _WIDEN if reached - value > 0.25 * (hoped - value) else _SHRINK if reached <= value else 1.0
+        if reached > value:
+            center, value = trial, reached
+    return center
+
+
+def _tangent(problem: ResourceProblem, prices: FloatArray) -> _Tangent:
+    places, _ = best_places(problem, prices)
+    size = problem.cost.shape[1]
+    cost = sum(
+        float(np.sum(np.where(places == j, problem.cost[:, j], 0.0) * problem.count)) for j in range(size)
+    )
+    load = np.bincount(places, weights=problem.count, minlength=size)
+    used = [resource.used(places, problem.count) for resource in problem.resources]
+    return _Tangent(cost, np.concatenate([-load, *used]))
+
+
+class _Limits:
+    """What bounds and capacities contribute to the dual; prices of rows without a bound stay 0."""
+
+    def __init__(self, problem: ResourceProblem) -> None:
+        bounds, total = problem.bounds, float(problem.count.sum())
+        capacity = np.concatenate([resource.capacity for resource in problem.resources])
+        self._size = len(bounds.names)
+        self._lower = np.concatenate([bounds.lower, np.full(len(capacity), -np.inf)])
+        self._upper = np.concatenate([bounds.upper, capacity])
+        counts = (bounds.lower > 0) | (bounds.upper < total)
+        self.used = np.concatenate([counts, np.isfinite(capacity)])
+        usage = [
+            np.abs(resource.usage[:, resource.row_of == row]).mean()
+            for resource in problem.resources
+            for row in range(len(resource.capacity))
+        ]
+        spread = float(np.where(problem.eligible, problem.cost, np.nan).std(where=problem.eligible))
+        self.scale = spread / np.concatenate([np.ones(self._size), np.maximum(usage, 1e-300)])
+
+    def dual(self, tangent: _Tangent, prices: FloatArray) -> float:
+        """The dual value at the prices whose tangent this is."""
+        return tangent.cost + float(tangent.slope @ prices) + self._value(prices)
+
+    def _value(self, prices: FloatArray) -> float:
+        counts, rows = prices[: self._size], prices[self._size :]
+        sides = np.where(counts > 0, self._lower[: self._size], self._upper[: self._size])
+        finite = rows > 0
+        return float(counts @ sides - rows[finite] @ self._upper[self._size :][finite])
+
+    def highest(
+        self, tangents: list[_Tangent], center: FloatArray, box: FloatArray
+    ) -> tuple[FloatArray, float]:
+        """Where the tangents' bound on the dual is highest within the box, and how high."""
+        from scipy.optimize import linprog
+
+        active = np.flatnonzero(self.used)
+        counts = active < self._size
+        # Variables: the dual of the queries, each price's positive part, and counts' negative parts.
+        slopes = np.array([item.slope[active] for item in tangents])
+        costs = np.array([item.cost for item in tangents])
+        positive = np.where(counts, self._lower[active], -self._upper[active])
+        negative = -self._upper[active[counts]]
+        low, high = center[active] - box[active], center[active] + box[active]
+        unit = box[active]  # prices differ by magnitudes; in boxes they do not
+        height = max(float(np.abs(costs).max()), 1e-300)
+        matrix = np.hstack([np.full((len(costs), 1), height), -slopes * unit, (slopes * unit)[:, counts]])
+        result = linprog(
+            -np.concatenate([[height], positive * unit, negative * unit[counts]]) / height,
+            A_ub=matrix / height,
+            b_ub=costs / height,
+            bounds=[
+                (None, None),
+                *zip(np.maximum(low, 0) / unit, np.maximum(high, 0) / unit, strict=True),
+                *zip(
+                    np.maximum(-high, 0)[counts] / unit[counts],
+                    np.maximum(-low, 0)[counts] / unit[counts],
+                    strict=True,
+                ),
+            ],
+            method="highs-ds",
+        )
+        if result.status != 0:  # no better prices than these can be told from here
+            return center, -np.inf
+        prices = np.zeros(len(center))
+        prices[active] = result.x[1 : 1 + len(active)] * unit
+        prices[active[counts]] -= result.x[1 + len(active) :] * unit[counts]
+        return prices, -result.fun * height
