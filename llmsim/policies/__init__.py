@@ -18,6 +18,7 @@ POLICIES = Registry(
         "round_robin": "llmsim.policies.rotation:RoundRobin",
         "single": "llmsim.policies.rotation:Single",
         "zeta_cost": "llmsim.policies.cost_aware:ZetaCost",
+        "threshold": "llmsim.policies.threshold:Threshold",
         "weighted_random": "llmsim.policies.rotation:WeightedRandom",
         "weighted_round_robin": "llmsim.policies.rotation:WeightedRoundRobin",
     },
