@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class FittedCurve:
         batch: the largest batch measured.
         provenance: plain data for files: source, trials' number and hash, forms, parameters, domain,
             left-out error in percent, energy scope and method.
+        left_out: predictions of each part by curves that did not see the trial; empty on a curve that was
+            read from a file.
     """
 
     curve: FittedQueryCurve | FittedPhaseCurve
@@ -39,6 +42,7 @@ class FittedCurve:
     batch: int
     precision: str
     provenance: dict[str, Any]
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
     def report(self) -> str:
         """lmfit's report of each part, headed by its left-out error."""
@@ -84,14 +88,22 @@ def fit(
         )
     curve, parts = fit_queries(trials, rows, form)
     errors = {name: part.left_out for name, part in parts.items()}
+    provenance = _provenance(rows, parts, errors) | {"domain": curve.domain.as_dict()}
     return FittedCurve(
-        curve,
-        int(rows["n_devices"][0]),
-        False,
-        1,
-        str(rows["precision"][0]),
-        _provenance(rows, parts, errors) | {"domain": curve.domain.as_dict()},
+        curve, int(rows["n_devices"][0]), False, 1, str(rows["precision"][0]), provenance, errors
     )
+
+
+def rows_behind(trials: Trials, fitted: FittedCurve) -> Trials:
+    """The trials that a fitted curve came from, in the order of its left-out predictions."""
+    p = fitted.provenance
+    rows = rows_of(trials, p["system"], p["model"], fitted.n_devices, fitted.kv_cache)
+    return phased_rows(rows) if fitted.kv_cache else grid_rows(rows.where(batch=1))
+
+
+def phased_rows(rows: Trials) -> Trials:
+    """The rows that state both phases."""
+    return rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
 
 
 def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
@@ -102,12 +114,14 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
             "phase curves; use curve=auto."
         )
     curve, parts = fit_phases(rows)
-    phased = rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
+    phased = phased_rows(rows)
     errors = {name: part.left_out for name, part in parts.items()}
     errors["runtime"] = end_to_end(phased, parts)
     provenance = _provenance(phased, parts, errors) | {"domain": curve.domain.as_dict()}
     batch = int(phased["batch"].max())
-    return FittedCurve(curve, int(rows["n_devices"][0]), True, batch, str(rows["precision"][0]), provenance)
+    return FittedCurve(
+        curve, int(rows["n_devices"][0]), True, batch, str(rows["precision"][0]), provenance, errors
+    )
 
 
 def _provenance(rows: Trials, parts: dict[str, Part], errors: dict[str, LeftOut]) -> dict[str, Any]:

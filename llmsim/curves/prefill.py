@@ -21,12 +21,14 @@ class Prefill:
     The floor is reading the weights.
 
     Args:
-        robust_scale: relative error beyond which a trial's pull is bounded.
-        sharpness: of the smooth maximum; prompts short enough to tell are rarely measured, so it is set.
+        robust_scale: relative error beyond which a trial's pull is bounded; repeats of a prefill differ by up
+            to 12 %.
+        sharpness: of the smooth maximum. Prompts short enough to tell are rarely measured, so it is set: of
+            2, 4 and 8 the last has the least leave-one-level-out error (median over the shipped targets).
     """
 
-    robust_scale: float | None = 0.03
-    sharpness: float = 4.0
+    robust_scale: float | None = 0.05
+    sharpness: float = 8.0
     name: str = "prefill"
 
     @property

@@ -24,7 +24,7 @@ class Recompute:
     """
 
     name: str = "recompute"
-    robust_scale: float | None = 0.03
+    robust_scale: float | None = 0.02
 
     @property
     def relative(self) -> bool:

@@ -26,7 +26,7 @@ class Roofline:
     """
 
     name: str = "roofline"
-    robust_scale: float | None = 0.03
+    robust_scale: float | None = 0.02
     sharpest: float = 12.0
 
     @property

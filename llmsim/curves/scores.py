@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,17 +23,23 @@ LONGEST_TOKENS = 32_768  # negative predictions are looked for up to here
 GRID_POINTS = 64  # along each axis, by powers
 
 
-def scores(trials: Trials) -> Iterator[dict[str, Any]]:
+def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> Iterator[dict[str, Any]]:
     """A record for every system, model, number of devices, target and form that the trials allow.
 
     Each has `loco_*` (leave-one-cell-out), `interval_*` (90 % intervals), `negative_predictions` (of 4,096
     queries from 1 to 32,768 tokens), and `chosen`: whether the library uses that form. `transfer` has the
     error on each experiment that the curve was not fitted to; trials that were contended are apart.
+
+    Args:
+        trials: all of them: a form is chosen by all models of a system.
+        only: systems and models to score; all where None.
     """
     usable = trials.usable()
     for system in usable.distinct("system"):
         of_system = usable.where(system=system)
         for model in of_system.distinct("model"):
+            if only is not None and (system, model) not in only:
+                continue
             for devices in of_system.where(model=model).distinct("n_devices"):
                 rows = rows_of(trials, system, model, devices)
                 head = {"system": system, "model": model, "n_devices": devices}

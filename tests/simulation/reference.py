@@ -187,3 +187,6 @@ def run(fleet, until_s):
         while instance.next_s is not None and instance.next_s < until_s:
             instance.reach_boundary()
             instance.go_on(instance.next_s)
+
+
+DISPATCHERS = {"join_shortest": ShortestQueue, "round_robin": Turns}

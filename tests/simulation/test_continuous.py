@@ -13,8 +13,6 @@ from tests.simulation import reference
 from tests.simulation.costs import AffineCosts
 from tests.simulation.fleets import play_continuous
 
-DISPATCHERS = {"join_shortest": reference.ShortestQueue, "round_robin": reference.Turns}
-
 
 def draw_workload(rng, n, kv_blocks, window):
     """Lengths that fit the memory alone, arrivals in lumps as well as apart."""
@@ -52,7 +50,7 @@ def agree(ours, theirs, what):
 def compare(workload, predicted, costs, limits, instances, dispatch):
     book, meters, clock = play_continuous(workload, predicted, costs, limits, instances, dispatch)
     rows, fleet = reference.play(
-        workload, predicted.tolist(), costs, limits, instances, DISPATCHERS[dispatch]()
+        workload, predicted.tolist(), costs, limits, instances, reference.DISPATCHERS[dispatch]()
     )
     assert list(book.instance) == [row.instance for row in rows]
     agree(book.start_s, [row.start_s for row in rows], "start")
@@ -66,7 +64,12 @@ def compare(workload, predicted, costs, limits, instances, dispatch):
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 4), st.sampled_from(sorted(DISPATCHERS)))
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 60),
+    st.integers(1, 4),
+    st.sampled_from(sorted(reference.DISPATCHERS)),
+)
 def test_it_is_the_same_as_stepping_every_iteration(seed, n, instances, dispatch):
     rng = np.random.default_rng(seed)
     limits = draw_limits(rng)
