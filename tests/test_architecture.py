@@ -18,6 +18,7 @@ FLOORS = [
     ["errors"],
     ["config"],
     ["registry"],
+    ["cells"],
     ["specs"],
     ["workload", "trials"],
     ["curves"],
