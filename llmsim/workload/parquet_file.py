@@ -69,9 +69,7 @@ def _seconds(counts: IntArray, per_second: int) -> FloatArray:
     """Counts of a part of a second as seconds, each the nearest float64."""
     seconds: FloatArray = counts / per_second  # rounded once, where the counts are exact as float64
     large = np.flatnonzero((counts > FLOAT_HOLDS) | (counts < -FLOAT_HOLDS))
-    seconds[large] = [
-        count / per_second for count in counts[large].tolist()
-    ]  # integers: once
+    seconds[large] = [count / per_second for count in counts[large].tolist()]  # integers: once
     return seconds
 
 
