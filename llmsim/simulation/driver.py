@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -134,6 +135,12 @@ def _sender(book: Book, stations: Sequence[Station], route: Router) -> Callable[
     """Sends a query to its deployment at its arrival."""
     tau_in, tau_out, deployment = book.tau_in, book.tau_out, book.deployment
     arrive = [station.arrive for station in stations]
+    if isinstance(route, Follow):
+        chosen_of = route.chosen
+        deployment[:] = array("q", chosen_of)
+        if len(stations) == 1:
+            return arrive[0]
+        return lambda query: arrive[chosen_of[query]](query)
 
     def send(query: int) -> None:
         chosen = route(query, tau_in[query], tau_out[query])
