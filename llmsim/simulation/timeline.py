@@ -14,7 +14,6 @@ from llmsim.simulation.tape import ACTIVITIES, Stretches
 # States of a timeline: what the tape says, and what lies between.
 STATES = (*ACTIVITIES, "idle", "asleep")
 MAX_INTERVALS = 10_000_000
-_TINY_S = 1e-300  # keeps the power of a stretch without length finite
 _IDLE, _ASLEEP = len(ACTIVITIES), len(ACTIVITIES) + 1
 
 
@@ -101,12 +100,16 @@ def series(filled: Stretches, ledger: Ledger, interval_s: float, horizon_s: floa
     count = int(np.ceil(horizon_s / interval_s))
     edges = np.append(start_s + interval_s * np.arange(count, dtype=np.float64), start_s + horizon_s)
     length_s = np.diff(edges)
-    seconds = np.maximum(filled.end_s - filled.start_s, _TINY_S)
-    energy_j = _integral(edges, filled.start_s, filled.end_s, filled.energy_j / seconds)
+    seconds = filled.end_s - filled.start_s
+    lasting = seconds > 0
+    begin_s, end_s = filled.start_s[lasting], filled.end_s[lasting]
+    energy_j = np.diff(_integral(edges, begin_s, end_s, filled.energy_j[lasting] / seconds[lasting]))
+    # What takes joules but no time, such as waking at once, counts where it happens.
+    energy_j += np.histogram(filled.start_s[~lasting], edges, weights=filled.energy_j[~lasting])[0]
     ones = np.ones(len(ledger.arrival_s))
     return Series(
         time_s=edges[:-1],
-        power_w=np.diff(energy_j) / length_s,
+        power_w=energy_j / length_s,
         waiting=np.diff(_integral(edges, ledger.arrival_s, ledger.start_s, ones)) / length_s,
         serving=np.diff(_integral(edges, ledger.start_s, ledger.end_s, ones)) / length_s,
     )
