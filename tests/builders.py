@@ -82,6 +82,24 @@ def queries(tau_in, tau_out, arrival_s=None, accuracy_pct=None) -> Queries:
     )
 
 
+@dataclass
+class Seen:
+    """A view with everything given."""
+
+    eligible: tuple[int, ...] = (0,)
+    now_s: float = 0.0
+    query: int = 0
+    present: tuple[int, ...] = ()
+    slots: tuple[int, ...] = ()
+    energy_j: tuple[float, ...] = ()
+    runtime_s: tuple[float, ...] = ()
+    accuracy_pct: tuple[float, ...] = ()
+    done_s: tuple[float, ...] = ()
+
+    def completion_s(self, deployment):
+        return self.done_s[deployment]
+
+
 def random_prices(rng: np.random.Generator, n: int, k: int, accuracies=True) -> Prices:
     """n queries of few distinct pairs on k deployments of differing cost and context."""
     return price(

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "llmsim"
 FLOORS = [
     ["llmsim"],
     ["errors"],
+    ["arguments"],
     ["config"],
     ["registry"],
     ["specs"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmsim.curves.cost import Cost, IntArray, PhaseCurve, QueryCurve
@@ -67,6 +67,23 @@ class Deployment:
         """Most tokens, prompt and answer together, of a query that can be served here."""
         return longest_query_tokens(self.target, self.serving.memory_fraction)
 
+    @property
+    def pricing_batch(self) -> int:
+        """Queries that share a step when one of them is priced: a query curve knows of no sharing."""
+        if not isinstance(self.curve, PhaseCurve):
+            return 1
+        return self.max_batch if self.serving.pricing_batch is None else self.serving.pricing_batch
+
     def price(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
-        """Predicted cost of each query on this deployment; arrays of shape (n,), tokens at least 1."""
-        return self.curve.cost(tau_in, tau_out)
+        """Predicted cost of each query on this deployment; arrays of shape (n,), tokens at least 1.
+
+        By a phase curve, each query is priced in a batch of `pricing_batch` like it: its seconds are those of
+        the batch, its joules an equal share.
+        """
+        batch = self.pricing_batch
+        if not isinstance(self.curve, PhaseCurve):
+            return self.curve.cost(tau_in, tau_out)
+        cost = self.curve.cost(tau_in, tau_out, batch)
+        if cost.energy_j is None or cost.energy_se_j is None:
+            return cost
+        return replace(cost, energy_j=cost.energy_j / batch, energy_se_j=cost.energy_se_j / batch)

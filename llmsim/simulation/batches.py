@@ -152,6 +152,9 @@ class Line:
         number, bench = alarm.number, self._bench
         batch = self._serving.pop(number)
         self.present -= len(batch)
+        if bench.floor.left is not None:
+            for query in batch:
+                bench.floor.left(query)
         if bench.dispatcher is not None:
             for _ in batch:
                 bench.dispatcher.left(number)

@@ -50,7 +50,7 @@ def open_book(queries: Queries, predicted: FloatArray | None = None) -> Book:
     if predicted is not None:
         expected = np.maximum(np.ceil(predicted), 1).astype(np.int64).tolist()
     else:
-        expected = tau_out
+        expected = tau_out.copy()  # a router writes its own predictions here
     unknown = np.full(n, np.nan).tobytes()
     nowhere = np.full(n, -1, dtype=np.int64).tobytes()
     return Book(

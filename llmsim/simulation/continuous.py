@@ -185,10 +185,13 @@ class ContinuousInstance(Slots):
             if gone:
                 self._changed = True
                 end_s, energy_j, share_j = self.book.end_s, self.book.energy_j, self._share_j
+                told = self._hall.floor.left
                 for query in gone:
                     end_s[query] = now_s
                     energy_j[query] += share_j
                     self._hall.left(self._number)
+                    if told is not None:
+                        told(query)
         if self._traffic.next_s == now_s:
             self._next_s = inf
             self._unsettled = True
