@@ -34,6 +34,7 @@ class ContinuousInstance(Slots):
         "_growth_j",
         "_growth_s",
         "_hall",
+        "_idle",
         "_later_s",
         "_next_s",
         "_next_step",
@@ -46,7 +47,6 @@ class ContinuousInstance(Slots):
         "_step_s",
         "_traffic",
         "_unsettled",
-        "_waking",
     )
 
     def __init__(self, hall: Hall, number: int) -> None:
@@ -56,7 +56,8 @@ class ContinuousInstance(Slots):
         self._clock = hall.floor.clock
         self._traffic = hall.floor.traffic
         self._prefill_after_s = hall.limits.prefill_after_s
-        self._unsettled = self._changed = self._waking = False
+        self._unsettled = self._changed = False
+        self._idle = True
         # Joules of one query that was in the batch from the start: what it adds to is what a query pays.
         self._share_j = 0.0
         self._start_s = self._step_s = self._growth_s = self._step_j = self._growth_j = 0.0
@@ -126,21 +127,20 @@ class ContinuousInstance(Slots):
         self._changed = False
         self._share_j = 0.0
         self._next_s = inf
+        self._idle = True
         if self._hall.doze is not None:
             self._hall.doze.rest(self._number, now_s)
 
     def _sleeps(self, now_s: float) -> bool:
         """Whether an idle instance must wake before it can work; it settles again when it is awake."""
         doze = self._hall.doze
-        if doze is None or self.held:
+        if doze is None or not self._idle:
             return False
-        if self._waking:
-            self._waking = False
-            return False
+        self._idle = False  # also while it wakes
         awake_s = doze.rouse(self._number, now_s)
         if awake_s == now_s:
             return False
-        self._waking = self._unsettled = True
+        self._unsettled = True
         self._next_s = awake_s
         self._set_alarm(awake_s)
         return True
