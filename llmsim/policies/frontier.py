@@ -227,8 +227,9 @@ class _Bracketing:
 
 
 def saving_at_no_less_accuracy_pct(points: Frontier, energy_j: float, accuracy_pct: float) -> float | None:
-    """How much less energy the frontier takes at no less accuracy, percent; None where it is less accurate."""
+    """How much less energy the frontier takes at no less accuracy, percent; None where it never is so."""
     found = points.least_energy_j(accuracy_pct)
     if found is None or not math.isfinite(energy_j) or energy_j == 0:
         return None
-    return 100.0 * (energy_j - found[0]) / energy_j
+    # The next point may lie a step above what is asked for; the plan itself is never worse than itself.
+    return max(100.0 * (energy_j - found[0]) / energy_j, 0.0)
