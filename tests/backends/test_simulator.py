@@ -17,6 +17,7 @@ from llmsim.errors import InputError
 from tests.builders import LinearCurve, deployment
 
 CURVE = synthetic_phase()
+DEPLOYMENT = deployment()
 TOKENS = st.integers(1, 5000)
 PAIRS = st.lists(st.tuples(TOKENS, TOKENS), min_size=1, max_size=8)
 
@@ -45,7 +46,7 @@ class Counted:
 
 
 def engine(curve):
-    return Simulator().open(replace(deployment(), curve=curve))
+    return Simulator().open(replace(DEPLOYMENT, curve=curve))
 
 
 def test_a_query_curve_has_an_engine_for_queries_and_a_phase_curve_one_for_phases():

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,11 @@ from llmsim.curves.synthetic_phase import synthetic_phase
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import MOST_INSTANCES, FleetSpec, build
 from llmsim.fleet.serving import Serving
-from tests.builders import LinearCurve, hardware, model
+from tests import builders
+from tests.builders import LinearCurve
 
+# Descriptions do not change: laws of many examples need not read them anew.
+hardware, model = cache(builders.hardware), cache(builders.model)
 PAPERS = ("llama2_7b", "llama2_13b", "llama2_70b")
 
 
@@ -160,7 +164,7 @@ def test_an_error_that_is_not_about_a_missing_curve_is_not_hidden():
             raise InputError("the trials mix power caps")
         return others(node, chosen, n_devices)
 
-    with pytest.raises(InputError, match="^the trials mix power caps$"):
+    with pytest.raises(InputError, match=r"^the trials mix power caps$"):
         build(FleetSpec(name="test", devices=4), [hardware()], [model("a"), model("b")], fit)
 
 
