@@ -20,14 +20,14 @@ class LinearCurve:
     """So many joules and seconds a token."""
 
     joules_per_token: float | None = 1.0
-    seconds_per_token: float = 0.01
+    seconds_per_token: float | None = 0.01
 
     def cost(self, tau_in, tau_out):
         tokens = (tau_in + tau_out).astype(float)
         energy = None if self.joules_per_token is None else self.joules_per_token * tokens
         return Cost(
-            runtime_s=self.seconds_per_token * tokens,
-            runtime_se_s=0 * tokens,
+            runtime_s=None if self.seconds_per_token is None else self.seconds_per_token * tokens,
+            runtime_se_s=None if self.seconds_per_token is None else 0 * tokens,
             energy_j=energy,
             energy_se_j=None if energy is None else 0 * tokens,
             extrapolated=np.zeros(len(tokens), dtype=bool),

@@ -19,6 +19,7 @@ FLOORS = [
     ["arguments"],
     ["config"],
     ["registry"],
+    ["cells"],
     ["specs"],
     ["workload", "trials"],
     ["curves"],

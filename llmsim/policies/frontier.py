@@ -231,4 +231,5 @@ def saving_at_no_less_accuracy_pct(points: Frontier, energy_j: float, accuracy_p
     found = points.least_energy_j(accuracy_pct)
     if found is None or not math.isfinite(energy_j) or energy_j == 0:
         return None
-    return 100.0 * (energy_j - found[0]) / energy_j
+    # The next point may lie a step above what is asked for; the plan itself is never worse than itself.
+    return max(100.0 * (energy_j - found[0]) / energy_j, 0.0)
