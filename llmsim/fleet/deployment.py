@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,19 @@ from llmsim.curves.cost import Cost, IntArray, PhaseCurve, QueryCurve
 from llmsim.fleet.memory import kv_blocks, longest_query_tokens
 from llmsim.fleet.serving import Serving
 from llmsim.specs.target import Target
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the way between the router and each instance takes, one way.
+
+    Attributes:
+        latency_s: seconds, one entry an instance.
+        per_token_s: seconds a token of prompt or answer, one entry an instance.
+    """
+
+    latency_s: Sequence[float]
+    per_token_s: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,7 @@ class Deployment:
         share: gamma_K, this deployment's part of the fleet; the shares of a fleet sum to 1.
         provenance: where the curve is from and how far it errs, ready for JSON.
         serving: the rest of how queries are taken up.
+        network: the way to each instance; None: it takes no time.
     """
 
     name: str
@@ -36,6 +50,7 @@ class Deployment:
     share: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
     serving: Serving = field(default_factory=Serving)
+    network: Network | None = None
 
     @property
     def idle_power_w(self) -> float | None:

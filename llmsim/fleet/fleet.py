@@ -13,6 +13,7 @@ from llmsim.curves.library import FittedCurve, NoCurve
 from llmsim.errors import InputError, did_you_mean
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.serving import Serving
+from llmsim.fleet.topology import TopologySpec, build_graph, connect
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
@@ -36,6 +37,7 @@ class FleetSpec:
         instances: instances of every deployment, whatever the devices; None to divide the devices.
         horizon_s: seconds over which idle energy counts; None: until the last query of the run ends.
         serving: how instances take queries up.
+        topology: as in TopologySpec; None: the network takes no time.
     """
 
     name: str
@@ -46,6 +48,7 @@ class FleetSpec:
     instances: int | None = None
     horizon_s: float | None = None
     serving: Serving = field(default_factory=Serving)
+    topology: dict[str, Any] | None = None
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any]) -> FleetSpec:
@@ -174,7 +177,16 @@ def build(
                     serving=spec.serving,
                 )
             )
-    return Fleet(tuple(_normalised(deployments)), absent, tuple(notes), spec.horizon_s)
+    if spec.serving.chunk_tokens is not None:
+        notes.append(
+            "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled"
+            " as the chunk, with its past, plus the decode step."
+        )
+    fleet = tuple(_normalised(deployments))
+    if spec.topology is not None:
+        topology = TopologySpec.from_config(spec.topology)
+        fleet = connect(build_graph(topology, fleet), fleet, topology.bytes_per_token)
+    return Fleet(fleet, absent, tuple(notes), spec.horizon_s)
 
 
 def _discipline(serving: Serving, fitted: FittedCurve) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf, nan
 
 from llmsim.backends.contract import Advance, Engine
+from llmsim.fleet.deployment import Network
 from llmsim.simulation.clock import Alarm
 from llmsim.simulation.dispatch import Dispatcher
 from llmsim.simulation.doze import Doze
@@ -35,6 +36,7 @@ class Bench:
     Attributes:
         doze: None: instances are always on.
         dispatcher: None: all instances share one queue.
+        network: None: the way to an instance takes no time.
     """
 
     floor: Floor
@@ -43,6 +45,15 @@ class Bench:
     meters: Meters
     doze: Doze | None
     dispatcher: Dispatcher | None
+    network: Network | None = None
+
+    def travel_s(self, query: int, number: int) -> float:
+        """Seconds from the router to an instance."""
+        if self.network is None:
+            return 0.0
+        return (
+            self.network.latency_s[number] + self.network.per_token_s[number] * self.floor.book.tau_in[query]
+        )
 
 
 class BatchStation:
@@ -50,6 +61,7 @@ class BatchStation:
 
     def __init__(self, bench: Bench) -> None:
         numbers = range(bench.meters.instances)
+        self._bench = bench
         self._dispatcher = bench.dispatcher
         if bench.dispatcher is None:
             self._lines = [Line(bench, numbers)]
@@ -61,12 +73,14 @@ class BatchStation:
         if self._dispatcher is None:
             self._lines[0].arrive(query)
         else:
-            self._lines[self._dispatcher.choose()].arrive(query)
+            number = self._dispatcher.choose()
+            traffic = self._bench.floor.traffic
+            traffic.deliver(self._bench.travel_s(query, number), self._lines[number].arrive, query)
 
     @property
     def present(self) -> int:
         """Queries that have come and not yet left."""
-        return sum(line.present for line in self._lines)
+        return self._lines[0].present if self._dispatcher is None else self._dispatcher.present
 
 
 class Line:
@@ -126,6 +140,9 @@ class Line:
         bench = self._bench
         book = bench.floor.book
         start_s = now_s if bench.doze is None else bench.doze.rouse(number, now_s)
+        if bench.network is not None and bench.dispatcher is None:
+            # Until an instance is free the queue is at the router.
+            start_s += max(bench.travel_s(query, number) for query in batch)
         took = bench.engine.serve(
             [book.tau_in[query] for query in batch], [book.tau_out[query] for query in batch]
         )

@@ -21,6 +21,7 @@ class Book:
         deployment, instance: where it is served; -1 until it is sent there.
         start_s, first_token_s, end_s: as in the ledger; NaN until they happen.
         energy_j: joules of its own.
+        foreseen: whether every query is predicted before the run; otherwise each is at its arrival.
         generated: tokens that a preempted query had, until it is admitted again.
         preemptions: how often each preempted query was.
     """
@@ -35,6 +36,7 @@ class Book:
     first_token_s: array[float]
     end_s: array[float]
     energy_j: array[float]
+    foreseen: bool = True
     generated: dict[int, int] = field(default_factory=dict)
     preemptions: dict[int, int] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from llmsim.fleet.deployment import Network
 from llmsim.simulation.chunked import ChunkedInstance
 from llmsim.simulation.continuous import ContinuousInstance
 from llmsim.simulation.dispatch import JoinShortest, dispatcher
@@ -17,9 +18,12 @@ class ContinuousStation:
     batch; the emptiest one has it. Otherwise it is sent to an instance at its arrival.
     """
 
-    def __init__(self, hall: Hall, dispatch: str) -> None:
+    def __init__(self, hall: Hall, dispatch: str, network: Network | None = None) -> None:
         count = hall.meters.instances
         self._sent = hall.floor.book.instance
+        self._tau_in = hall.floor.book.tau_in
+        self._deliver = hall.floor.traffic.deliver
+        self._network = network
         self._backlog: deque[int] = deque()
         self._shared = JoinShortest(count) if dispatch == "shared" else None
         self._most = hall.limits.max_batch
@@ -35,7 +39,15 @@ class ContinuousStation:
             return
         chosen = self._dispatcher.choose()
         self._sent[query] = chosen
-        self.instances[chosen].arrive(query)
+        if self._network is None:
+            self.instances[chosen].arrive(query)
+        else:
+            self._travel(query, chosen, self._network)
+
+    def _travel(self, query: int, number: int, network: Network) -> None:
+        """The query goes to its instance over the network."""
+        delay_s = network.latency_s[number] + network.per_token_s[number] * self._tau_in[query]
+        self._deliver(delay_s, self.instances[number].arrive, query)
 
     @property
     def present(self) -> int:
@@ -49,4 +61,7 @@ class ContinuousStation:
             query = self._backlog.popleft()
             self._shared.add(number)
             self._sent[query] = number
-            self.instances[number].waiting.append(query)
+            if self._network is None:
+                self.instances[number].waiting.append(query)
+            else:
+                self._travel(query, number, self._network)

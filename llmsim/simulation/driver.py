@@ -128,6 +128,7 @@ def play(
     """
     clock = Clock()
     book = open_book(queries, predicted)
+    book.foreseen = not (isinstance(route, Ask) and route.predicts)
     left = route.listen(book, clock) if isinstance(route, Ask) else None
     floor = Floor(clock, Traffic(clock), book, tape, left)
     start_s = float(queries.arrival_s[0]) if len(queries) else 0.0

@@ -51,11 +51,12 @@ class Slots:
         "window_blocks",
     )
 
-    def __init__(self, book: Book, limits: Limits, admission_blocks: Sequence[int]) -> None:
+    def __init__(self, book: Book, limits: Limits, admission_blocks: Sequence[int] | None) -> None:
         """An empty batch.
 
         Args:
-            admission_blocks: blocks that each query of the book is admitted with the first time.
+            admission_blocks: blocks that each query of the book is admitted with the first time; None:
+                they are not known yet.
         """
         self.book = book
         self.admission_blocks = admission_blocks
@@ -73,10 +74,10 @@ class Slots:
 
     def blocks_needed(self, query: int) -> int:
         """KV blocks that a query is admitted with: at least those of its first decode step."""
-        if query not in self.book.generated:
-            return self.admission_blocks[query]
         book = self.book
-        known = book.tau_in[query] + book.generated[query] + 1
+        if self.admission_blocks is not None and query not in book.generated:
+            return self.admission_blocks[query]
+        known = book.tau_in[query] + book.generated.get(query, 0) + 1
         tokens = known if self.grows_from_prompt else max(known, book.tau_in[query] + book.predicted[query])
         return min(-(-tokens // BLOCK_TOKENS), self.window_blocks, self.kv_blocks)
 
@@ -195,8 +196,13 @@ class Slots:
         self.growth.add(query, full, limit, self.steps, finish)
 
 
-def admission_blocks(book: Book, limits: Limits) -> list[int]:
-    """KV blocks that each query is admitted with the first time: those of `Slots.blocks_needed`, at once."""
+def admission_blocks(book: Book, limits: Limits) -> list[int] | None:
+    """KV blocks that each query is admitted with the first time: those of `Slots.blocks_needed`, at once.
+
+    None where they depend on predictions that are still to be made.
+    """
+    if limits.kv == "reserve" and not book.foreseen:
+        return None
     tokens = np.array(book.tau_in, dtype=np.int64) + 1
     if limits.kv == "reserve":
         tokens += np.maximum(np.array(book.predicted, dtype=np.int64) - 1, 0)

@@ -64,6 +64,7 @@ def take(ledger: Ledger, chosen: BoolArray) -> Ledger:
         "energy_j",
         "tau_in",
         "tau_out",
+        "network_s",
         "preemptions",
     )
     return replace(ledger, **{name: getattr(ledger, name)[chosen] for name in columns})

@@ -16,7 +16,9 @@ from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import price
 from llmsim.fleet.serving import Serving
 from llmsim.policies.rotation import WeightedRandom
+from llmsim.simulation import driver
 from llmsim.simulation.driver import ask, play
+from llmsim.simulation.stations import open_station
 from llmsim.simulation.tape import Tape
 from llmsim.simulation.timeline import by_state, fill, series
 from llmsim.specs.target import Target
@@ -58,13 +60,22 @@ def draw_run(seed, n, k):
     tape = Tape()
     router = ask(WeightedRandom(), prices, rng)
     predicted = np.maximum(1, tau_out * rng.lognormal(0, 0.5, n))
-    return play(prices.queries, engines, prices, router, predicted=predicted, tape=tape), tape, router
+    stations = []
+
+    def opened(*args):
+        stations.append(open_station(*args))
+        return stations[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "open_station", opened)
+        ledger = driver.play(prices.queries, engines, prices, router, predicted=predicted, tape=tape)
+    return ledger, tape, stations
 
 
 @settings(deadline=None, max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 50), st.integers(1, 3))
 def test_every_run_conserves_queries_time_places_and_joules(seed, n, k):
-    ledger, tape, router = draw_run(seed, n, k)
+    ledger, tape, stations = draw_run(seed, n, k)
     horizon_s = ledger.end_of_run_s - ledger.arrival_s[0] + 1.0
     # Every query is served once, and its times are in order.
     assert (ledger.start_s >= ledger.arrival_s).all()
@@ -72,7 +83,7 @@ def test_every_run_conserves_queries_time_places_and_joules(seed, n, k):
     assert (ledger.end_s >= ledger.first_token_s).all()
     instances = ledger.instances()
     assert instances.queries.sum() == n
-    assert not any(router.view.present)
+    assert all(station.present == 0 for station in stations)
     # Joules by query are joules by instance, and the integral of power.
     active_j = instances.energy_active_j.sum()
     assert ledger.energy_j.sum() == pytest.approx(active_j, rel=1e-9)
@@ -100,6 +111,10 @@ def test_every_run_conserves_queries_time_places_and_joules(seed, n, k):
             assert (end_s >= start_s).all()
             assert (start_s[1:] >= end_s[:-1] - 1e-12).all()
             assert stretches.batch[own].max(initial=0) <= item.max_batch
+    for station in stations:
+        for one in getattr(station, "instances", ()):
+            assert one.free_blocks == one.kv_blocks
+            assert one.context == 0
 
 
 def test_the_same_seed_gives_the_same_bytes():
