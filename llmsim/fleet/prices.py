@@ -149,7 +149,10 @@ class Prices:
         values: FloatArray | None = getattr(self.costs[index], column)
         name = self.deployments[index].name
         if values is None:
-            raise InputError(f"{name} has no {what} curve: no measurement of its {what} is known.")
+            raise InputError(
+                f"{name} has no {what} curve: no measurement of its {what} is known. Choose a policy that "
+                "does not need it, another hardware, or give your own measurements with trials.path=FILE."
+            )
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise InputError(

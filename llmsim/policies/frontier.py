@@ -227,7 +227,7 @@ class _Bracketing:
 
 
 def saving_at_no_less_accuracy_pct(points: Frontier, energy_j: float, accuracy_pct: float) -> float | None:
-    """How much less energy the frontier takes at no less accuracy, percent; None where it never is so."""
+    """By how much the frontier is below, at no less accuracy, percent; None where it is less accurate."""
     found = points.least_energy_j(accuracy_pct)
     if found is None or not math.isfinite(energy_j) or energy_j == 0:
         return None

@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 
 from llmsim.backends.contract import Advance, Engine
 from llmsim.simulation.clock import Alarm
@@ -72,7 +72,18 @@ class BatchStation:
 class Line:
     """One queue and the instances it feeds."""
 
-    __slots__ = ("_bench", "_ends", "_free", "_serving", "_unsettled", "_wait", "_waiting", "present")
+    __slots__ = (
+        "_bench",
+        "_ends",
+        "_free",
+        "_late",
+        "_serving",
+        "_unsettled",
+        "_wait",
+        "_wait_s",
+        "_waiting",
+        "present",
+    )
 
     def __init__(self, bench: Bench, numbers: Sequence[int]) -> None:
         clock = bench.floor.clock
@@ -81,7 +92,9 @@ class Line:
         self._serving: dict[int, tuple[int, ...]] = {}
         self._waiting: deque[int] = deque()
         self._ends = {number: Alarm(clock, self._end, first=True, number=number) for number in numbers}
+        self._late = Alarm(clock, self._come_late)
         self._wait = Alarm(clock, self._waited, first=True)
+        self._wait_s = -inf  # when the wait alarm was last set for
         self._unsettled = False
         self.present = 0
 
@@ -102,7 +115,9 @@ class Line:
             if len(waiting) < forming.max_batch:
                 due_s = self._bench.floor.book.arrival_s[waiting[0]] + forming.wait_s
                 if now_s < due_s:
-                    self._wait.set(due_s)
+                    if due_s != self._wait_s:
+                        self._wait_s = due_s
+                        self._wait.set(due_s)
                     return
             size = min(len(waiting), forming.max_batch)
             self._start(tuple([waiting.popleft() for _ in range(size)]), heapq.heappop(free), now_s)
@@ -154,14 +169,21 @@ class Line:
         self._settle_when_all_are_in()
 
     def _settle_when_all_are_in(self) -> None:
-        traffic = self._bench.floor.traffic
+        clock, traffic = self._bench.floor.clock, self._bench.floor.traffic
         if self._unsettled:
             return
-        if traffic.next_s == self._bench.floor.clock.now:
+        if traffic.next_s == clock.now:
             self._unsettled = True
             traffic.unsettled.append(self)
+        elif clock.peek() == clock.now:  # another batch may end in this instant, on a lower number
+            self._unsettled = True
+            self._late.set(clock.now)
         else:
             self.settle()
+
+    def _come_late(self, _: Alarm) -> None:
+        self._late.rearm()
+        self.settle()
 
 
 def shares_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,6 +148,12 @@ def _sender(book: Book, stations: Sequence[Station], route: Router) -> Callable[
     """Sends a query to its deployment at its arrival."""
     tau_in, tau_out, deployment = book.tau_in, book.tau_out, book.deployment
     arrive = [station.arrive for station in stations]
+    if isinstance(route, Follow):
+        chosen_of = route.chosen
+        deployment[:] = array("q", chosen_of)
+        if len(stations) == 1:
+            return arrive[0]
+        return lambda query: arrive[chosen_of[query]](query)
 
     view = route.view if isinstance(route, Ask) and route.predicts else None
 

@@ -8,10 +8,11 @@ from llmsim.backends.contract import Engine, PhaseEngine
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.simulation.batches import BatchStation, Bench, Forming
-from llmsim.simulation.continuous import ContinuousStation, Hall
+from llmsim.simulation.continuous_station import ContinuousStation
 from llmsim.simulation.dispatch import dispatcher
 from llmsim.simulation.doze import Doze, PowerStates
 from llmsim.simulation.floor import Floor
+from llmsim.simulation.hall import Hall
 from llmsim.simulation.limits import UNLIMITED_BLOCKS, Limits
 from llmsim.simulation.meters import Meters
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import llmsim
 from llmsim.backends import BACKENDS
 from llmsim.config import Config
+from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
@@ -151,7 +152,7 @@ class Stopwatch:
 def _baselines(config: Config, fleet: Fleet) -> list[tuple[str, Any, dict[str, Any]]]:
     """Label, policy and settings of each baseline; the run's own policy is not repeated."""
     found: list[tuple[str, Any, dict[str, Any]]] = []
-    for entry in config.baselines:
+    for place, entry in enumerate(config.baselines):
         settings = {"name": entry} if isinstance(entry, str) else dict(entry)
         if settings == {"name": "single"}:
             for item in fleet.deployments:
@@ -160,7 +161,10 @@ def _baselines(config: Config, fleet: Fleet) -> list[tuple[str, Any, dict[str, A
             continue
         label = str(settings.get("name"))
         parameters = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "name")
-        policy = POLICIES.build(settings)
+        try:
+            policy = POLICIES.build(settings)
+        except InputError as error:
+            raise InputError(f"baselines[{place}]: {error}") from error
         found.append((f"{label} ({parameters})" if parameters else label, policy, settings))
     return [item for item in found if item[2] != config.policy]
 
@@ -179,17 +183,14 @@ def _bounds(policy: Any, prices: Prices) -> Bounds | None:
 
 
 def _horizon(queries: Queries, runs: list[Run], fleet: Fleet) -> Horizon:
-    """One horizon for all rows of a table, so that a straggler of one changes no other's idle energy."""
+    """One horizon for all rows of a table, so that a straggler of one changes no other's idle energy.
+
+    One that the fleet sets is stretched to the last end: idle time cannot be counted while queries run.
+    """
     start_s = float(queries.arrival_s[0])
     longest_s = max(run.ledger.end_of_run_s for run in runs)
     if fleet.horizon_s is None:
         return Horizon(start_s, longest_s)
-    if start_s + fleet.horizon_s < longest_s:
-        log.warning(
-            "fleet.horizon_s=%g ends before the last query does; idle energy counts over %.6g s instead.",
-            fleet.horizon_s,
-            longest_s - start_s,
-        )
     return Horizon(start_s, max(start_s + fleet.horizon_s, longest_s))
 
 
@@ -206,10 +207,15 @@ def _summary(
     own = row(runs[0], horizon) | judge.figures(runs[0])
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
     warnings += _complaints(own, len(queries))
+    if fleet.horizon_s is not None and fleet.horizon_s < horizon.length_s:
+        warnings.append(
+            f"fleet.horizon_s={fleet.horizon_s:g} ends before the last query does: idle energy counts over "
+            f"{horizon.length_s:.6g} s instead."
+        )
     baselines = {}
     for run in runs[1:]:
         figures = row(run, horizon) | judge.figures(run)
-        reason = keeps(run, bounds, len(runs[0].served))
+        reason = keeps(run, bounds, runs[0].served)
         figures["keeps_bounds"] = reason is None
         for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
             figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
@@ -241,12 +247,15 @@ def _complaints(own: Mapping[str, Any], total: int) -> list[str]:
     if own["refused"] > REFUSED_WARNING * total:
         reasons = "; ".join(f"{count:,}: {reason}" for reason, count in own["refused_reasons"].items())
         found.append(f"{own['refused']:,} of {total:,} queries are refused ({reasons}).")
-    for name, figures in own["negative_predictions"].items():
-        found.append(
-            f"The curve of {name} predicts negative energy for {figures['queries_priced']:,} queries "
-            f"({figures['energy_priced_j']:.4g} J in sum); {figures['queries_served']:,} of them are served "
-            f"there ({figures['energy_served_j']:.4g} J). Choose curve=auto for one that cannot."
-        )
+    for name, kinds in own["negative_predictions"].items():
+        for what, figures in kinds.items():
+            amount = f"{figures['priced_j']:.4g} J" if what == "energy" else f"{figures['priced_s']:.4g} s"
+            played = "" if what == "energy" else ", where they take no time"
+            found.append(
+                f"The curve of {name} predicts negative {what} for {figures['queries_priced']:,} queries "
+                f"({amount} in sum); {figures['queries_served']:,} of them are served there{played}. "
+                "Choose curve=auto for one that cannot."
+            )
     for message in found:
         log.warning("%s", message)
     return found

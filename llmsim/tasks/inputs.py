@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
 
+from llmsim.arguments import groups
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet, FleetSpec, build
@@ -24,9 +26,12 @@ Progress = Callable[[str, int, int], None]
 
 def workload_of(config: Config) -> Queries:
     """The queries of a run; what was done to them on the way in goes to the log."""
+    from llmsim.workload import check_scored
     from llmsim.workload.settings import load
 
     queries = load(config.workload, rng_of(config.seed, "workload"))
+    notes = check_scored(queries, list(config.model), [*groups()["model"], *config.model])
+    queries = replace(queries, notes=(*queries.notes, *notes))
     for note in queries.notes:
         log.info("%s", note)
     return queries
@@ -39,6 +44,8 @@ def fleet_of(config: Config, progress: Progress | None) -> Fleet:
     models = [Model.from_config(name, node) for name, node in config.model.items()]
     if not hardware or not models:
         raise InputError("Choose at least one hardware and one model, such as hardware=a100 model=llama2_7b.")
+    known = groups()
+    spec.check_names([*known["model"], *config.model], [*known["hardware"], *config.hardware])
     fleet = build(
         spec, hardware, models, fitter(config, step_of(progress, "curves", len(hardware) * len(models)))
     )

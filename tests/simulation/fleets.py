@@ -6,8 +6,9 @@ import numpy as np
 
 from llmsim.simulation.book import open_book
 from llmsim.simulation.clock import Clock
-from llmsim.simulation.continuous import ContinuousStation, Hall
+from llmsim.simulation.continuous_station import ContinuousStation
 from llmsim.simulation.floor import Floor
+from llmsim.simulation.hall import Hall
 from llmsim.simulation.meters import Meters
 from llmsim.simulation.traffic import Traffic
 

@@ -29,6 +29,7 @@ def draw_limits(rng):
         kv_blocks=int(rng.choice([12, 40, 90, 400, 100_000])),
         kv=str(rng.choice(["reserve", "grow"])),
         window_tokens=[None, None, 64, 100, 333][rng.integers(5)],
+        chunk_tokens=[None, None, 32, 100, 700][rng.integers(5)],
         prefill_after_s=float(rng.choice([0.0, 0.0, 0.3, np.inf])),
     )
 
