@@ -93,7 +93,7 @@ class DualPrice(CountBounds, OnlineObjective):
     """
 
     first_queries: int = 100
-    window: int = 2000
+    window: int = 1000
 
     def __post_init__(self) -> None:
         OnlineObjective.__post_init__(self)

@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from llmsim.curves.cost import IntArray
+from llmsim.policies.assignment import total
 from llmsim.policies.resources import Resource, ResourceProblem
 from llmsim.policies.sifting import Solution, near
 
 # Groups up to this many are placed by CP-SAT alone, to the optimum.
 EXACT = 40
-# Groups that it costs least to move into or out of each deployment, at first; four times as many each time.
-_NEAR, _GROWTH, _LARGEST = 12, 4, 4000
-# A plan proved within this part of `size` is not improved further, nor with more free groups than that.
-_ENOUGH, _REFINED = 1e-6, 192
+# Groups that it costs least to move into or out of each deployment: so many at first, then more; those past
+# `_ENOUGH` only while there is no plan at all.
+_NEAR, _ENOUGH = (12, 48, 192, 768, 3072), 192
 # CP-SAT's units of deterministic time; about seconds. Wall-clock limits would make results vary.
-_EFFORT, _EFFORT_EXACT = 1.0, 60.0
+_EFFORT, _EFFORT_EXACT = 0.5, 60.0
 # CP-SAT may stop when it is proved within this part of the sum of the costs' sizes.
 _GOOD_ENOUGH = 1e-6
+# More queries are placed anew while the plan is not proved within this part.
+_TRY_MORE = 5e-6
 # Sums of whole coefficients stay below this.
 _INTEGER_RANGE = 2.0**50
 # A part of each capacity kept back for the rounding of sums in float64.
@@ -48,35 +50,31 @@ class Rounded:
 def round_plan(problem: ResourceProblem, relaxed: Solution, size: float) -> Rounded | None:
     """A whole plan near the relaxation, or None where none was found.
 
+    More and more queries are placed anew until the plan is good enough, or the effort is spent.
+
     Args:
         size: what a gap is relative to.
     """
-    flow = np.rint(relaxed.table(problem.count)).astype(np.int64)
     groups = len(problem.count)
+    target = problem.dual_value(relaxed.prices) + _TRY_MORE * size
+    whole = np.rint(relaxed.table(problem.count)).astype(np.int64)
     split = np.zeros(groups, dtype=bool)
-    bound = problem.dual_value(relaxed.prices)
     split[relaxed.rows] = np.abs(relaxed.flow - np.rint(relaxed.flow)).max(axis=1, initial=0.0) > 1e-6
-    number, best = _NEAR, None
-    while True:
-        free = (
-            np.ones(groups, dtype=bool) if groups <= EXACT else split | near(problem, relaxed.prices, number)
-        )
+    best: Rounded | None = None
+    least = np.inf
+    for number in _NEAR:
+        free = split | near(problem, relaxed.prices, groups if groups <= EXACT else number)
         rows = np.flatnonzero(free)
-        whole = len(rows) == groups
-        placed = _place(_left(problem, flow, rows), size, whole)
+        placed = _place(_left(problem, whole, rows), size, whole=len(rows) == groups)
         if placed is not None:
+            flow = whole.copy()
             flow[rows] = placed.flow
-            best = Rounded(flow.copy(), placed.lower_bound)
-            if whole or _gap(problem, flow, bound) <= _ENOUGH * size or number >= _REFINED:
-                return best
-        if whole or number > _LARGEST:
-            return best
-        number *= _GROWTH
-
-
-def _gap(problem: ResourceProblem, flow: IntArray, bound: float) -> float:
-    """By how much a plan costs more than the relaxation's proof says that any must."""
-    return float(np.sum(np.where(flow > 0, problem.cost, 0.0) * flow)) - bound
+            objective = total(problem.cost, flow)
+            if objective < least:
+                best, least = Rounded(flow, placed.lower_bound), objective
+        if len(rows) == groups or least <= target or (best is not None and number >= _ENOUGH):
+            break
+    return best
 
 
 def _left(problem: ResourceProblem, flow: IntArray, rows: IntArray) -> ResourceProblem:
