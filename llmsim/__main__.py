@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmsim.config import check_choices, composition_error, conf_folder, from_composed, load_config, normalise
+from llmsim.arguments import check_choices, conf_folder, normalise
+from llmsim.config import composition_error, from_composed, load_config
 from llmsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ USAGE_ERROR = 2
 # Columns of a table that goes to a file or a pipe.
 _WIDTH = 120
 # Flags of Hydra's after which the next word is not an override.
-_FLAGS_WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn")
+_FLAGS_WITH_VALUE = (
+    *("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn"),
+    *("--config-dir", "-cd", "--config-path", "-cp", "--experimental-rerun"),
+)
 _HELP = ("--help", "-h", "--hydra-help", "--version")
 
 
@@ -30,9 +34,13 @@ def main() -> None:
     from hydra.errors import HydraException
 
     failures: list[str] = []
+    started: list[bool] = []
 
     def job(composed: DictConfig) -> float:
+        started.append(True)
         return _job(composed, failures)
+
+    _open_streams()
 
     # Hydra would print a trimmed traceback and exit; asked for the full error, it raises, and this words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -45,10 +53,12 @@ def main() -> None:
         _complain(str(error))
     except HydraException as error:
         _complain(str(composition_error(error)))
-    except OSError as error:
-        if error.filename is None:
+    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # what is still buffered has nowhere to go
+    except (OSError, ValueError) as error:
+        if started:
             raise
-        _complain(f"{error.filename}: {error.strerror}. Choose another folder: hydra.run.dir=FOLDER.")
+        _complain(_cannot_start(error))
     if failures:
         _complain("\n".join(failures))
 
@@ -60,14 +70,21 @@ def _job(composed: DictConfig, failures: list[str]) -> float:
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
+    swept = hydra_config.mode == RunMode.MULTIRUN
+    place = f"run {hydra_config.job.num} ({hydra_config.job.override_dirname}): " if swept else ""
     try:
         return _run(composed, folder)
     except InputError as error:
         log.info("failed: %s", error)
-        swept = hydra_config.mode == RunMode.MULTIRUN
-        place = f"run {hydra_config.job.num} ({hydra_config.job.override_dirname}): " if swept else ""
         failures.append(f"{place}{error}")
-        return float("nan")
+    except Exception as error:
+        if not swept:
+            raise
+        log.exception("failed unexpectedly")
+        failures.append(
+            f"{place}a bug in llmsim: {type(error).__name__}: {error}. Its traceback is in the log."
+        )
+    return float("nan")
 
 
 def _run(composed: DictConfig, folder: Path) -> float:
@@ -82,9 +99,18 @@ def _run(composed: DictConfig, folder: Path) -> float:
     with Bar(sys.stderr) as bar:
         result: Any = task.run(config, bar.update)
         bar.update("files", 0, 1)
-        result.save(folder)
-    result.show(screen)
-    screen.print(f"Results: {_nearby(folder)}", highlight=False, soft_wrap=True)
+        try:
+            result.save(folder)
+        except OSError as error:
+            raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror}).") from error
+    try:
+        result.show(screen)
+        screen.print(f"Results: {_nearby(folder)}", highlight=False, soft_wrap=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"The table cannot be printed ({error.strerror}). Results: {folder}") from error
     objective: float = result.objective
     return objective
 
@@ -101,6 +127,21 @@ def _check(words: list[str]) -> None:
     check_choices(overrides)
     if not {"-m", "--multirun"} & set(words):
         load_config(overrides)
+
+
+def _open_streams() -> None:
+    """A closed output stream must not lose a run: what would be printed there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  # open until the process ends
+
+
+def _cannot_start(error: OSError | ValueError) -> str:
+    """Why a run could not begin: its folder cannot be made, or a flag of Hydra's was refused."""
+    if isinstance(error, ValueError):
+        return str(error)
+    place = error.filename or "the current folder"
+    return f"{place}: {error.strerror}. Choose another folder: hydra.run.dir=FOLDER."
 
 
 def _nearby(folder: Path) -> Path:

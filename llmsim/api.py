@@ -13,7 +13,17 @@ from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import Prices
-from llmsim.policies.contract import Certificate, FleetView, OfflinePolicy, OnlinePolicy, Plan, Selective
+from llmsim.policies.contract import (
+    Attentive,
+    Certificate,
+    FleetView,
+    OfflinePolicy,
+    OnlinePolicy,
+    Plan,
+    Selective,
+)
+from llmsim.policies.frontier import Frontier, frontier
+from llmsim.policies.regret import Regret, regret
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
@@ -26,6 +36,7 @@ API_VERSION = 1
 __all__ = [
     "API_VERSION",
     "Advance",
+    "Attentive",
     "Backend",
     "Certificate",
     "Config",
@@ -34,6 +45,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "FleetView",
+    "Frontier",
     "Hardware",
     "InputError",
     "Model",
@@ -43,8 +55,11 @@ __all__ = [
     "Prices",
     "Queries",
     "QueryCurve",
+    "Regret",
     "Selective",
     "Target",
     "evaluate",
+    "frontier",
     "load_config",
+    "regret",
 ]

@@ -20,14 +20,14 @@ class LinearCurve:
     """So many joules and seconds a token."""
 
     joules_per_token: float | None = 1.0
-    seconds_per_token: float = 0.01
+    seconds_per_token: float | None = 0.01
 
     def cost(self, tau_in, tau_out):
         tokens = (tau_in + tau_out).astype(float)
         energy = None if self.joules_per_token is None else self.joules_per_token * tokens
         return Cost(
-            runtime_s=self.seconds_per_token * tokens,
-            runtime_se_s=0 * tokens,
+            runtime_s=None if self.seconds_per_token is None else self.seconds_per_token * tokens,
+            runtime_se_s=None if self.seconds_per_token is None else 0 * tokens,
             energy_j=energy,
             energy_se_j=None if energy is None else 0 * tokens,
             extrapolated=np.zeros(len(tokens), dtype=bool),
@@ -80,6 +80,24 @@ def queries(tau_in, tau_out, arrival_s=None, accuracy_pct=None) -> Queries:
         "test",
         "made up",
     )
+
+
+@dataclass
+class Seen:
+    """A view with everything given."""
+
+    eligible: tuple[int, ...] = (0,)
+    now_s: float = 0.0
+    query: int = 0
+    present: tuple[int, ...] = ()
+    slots: tuple[int, ...] = ()
+    energy_j: tuple[float, ...] = ()
+    runtime_s: tuple[float, ...] = ()
+    accuracy_pct: tuple[float, ...] = ()
+    done_s: tuple[float, ...] = ()
+
+    def completion_s(self, deployment):
+        return self.done_s[deployment]
 
 
 def random_prices(rng: np.random.Generator, n: int, k: int, accuracies=True) -> Prices:

@@ -16,8 +16,10 @@ PACKAGE = ROOT / "llmsim"
 FLOORS = [
     ["llmsim"],
     ["errors"],
+    ["arguments"],
     ["config"],
     ["registry"],
+    ["cells"],
     ["specs"],
     ["workload", "trials"],
     ["curves"],

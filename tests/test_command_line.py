@@ -171,6 +171,7 @@ def test_a_sweep_runs_every_job_and_a_failed_one_loses_no_other(tmp_path):
         (["curve.name=linear"], "linear"),
         (["baselines=[rond_robin]"], "Did you mean 'round_robin'"),
         (["nonsense"], "nonsense"),
+        (["--resolve"], "resolve"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_a_message_a_non_zero_exit_and_no_traceback(tmp_path, words, message):
@@ -208,3 +209,18 @@ def test_nothing_heavy_is_imported_to_show_the_choices(tmp_path, words):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("redirection", ["| head -1", ">&-", "2>&-", "> /dev/full"])
+def test_a_closed_or_full_output_loses_no_result(tmp_path, redirection):
+    words = f"{sys.executable} -m llmsim {' '.join(SMALL)} baselines=[] {redirection}"
+    done = subprocess.run(words, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (result_of(tmp_path) / "report.html").exists()
+    assert "Traceback" not in done.stderr
+
+
+def test_a_sweep_over_a_pattern_of_options_runs(tmp_path):
+    words = ["-m", "policy=glob(*robin)", "workload.limit=50", "fleet=one_each"]
+    done = llmsim(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("outputs/sweeps/*/*/*/summary.json"))) == 2

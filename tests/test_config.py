@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmsim.config import groups, load_config, normalise
+from llmsim.arguments import groups, normalise
+from llmsim.config import load_config
 from llmsim.errors import InputError
 
 
@@ -82,9 +83,39 @@ def test_every_option_of_every_group_composes():
         (["hardware=a100", "hardware=v100"], "several at once|Several at once"),
         (["hardware=a100,v100"], r"several at once, or add -m"),
         (["seed=many"], "seed"),
-        (["policy=single"], "deployment"),
+        (["policy=single"], r"policy\.deployment: this setting must be given"),
+        (["seed=-1"], "seed=-1: expected a whole number from 0"),
+        (["hardware=null"], "hardware=None: choose one"),
+        (["baselines=[5]"], r"baselines\[0\]=5: expected a policy's name"),
+        (["baselines=[[random]]"], r"baselines\[0\]"),
+        (["=5"], "name is missing"),
+        (["-m"], "expected a word such as"),
+        (["hardware=glob(z*)"], "matches none of"),
+        (["hydra.run.dri=x"], "Did you mean 'hydra.run.dir'"),
     ],
 )
 def test_typos_name_the_nearest(words, message):
     with pytest.raises(InputError, match=message):
         load_config(words)
+
+
+def test_a_configuration_is_composed_inside_another_hydra_application_which_goes_on(tmp_path):
+    from hydra import compose, initialize_config_dir
+
+    (tmp_path / "config.yaml").write_text("foo: 1\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert load_config(["seed=3"]).seed == 3
+        assert compose("config").foo == 1
+
+
+def test_configurations_are_composed_from_several_threads():
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda n: load_config([f"seed={n}"]).seed, range(8))) == list(range(8))
+
+
+def test_a_name_can_be_added_to_the_fleets_mappings():
+    fleet = load_config(["fleet.devices_by_hardware.a100=5", "fleet.shares={mistral_7b: 1.0}"]).fleet
+    assert fleet["devices_by_hardware"] == {"a100": 5}
+    assert fleet["shares"]["mistral_7b"] == 1.0

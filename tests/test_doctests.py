@@ -8,7 +8,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["llmsim.api", "llmsim.config", "llmsim.errors"])
+@pytest.mark.parametrize("name", ["llmsim.api", "llmsim.arguments", "llmsim.errors"])
 def test_examples_in_docstrings_run(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted > 0

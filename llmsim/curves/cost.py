@@ -56,6 +56,6 @@ class PhaseCurve(Protocol):
         """The least number of steps that take at least `seconds`."""
         ...
 
-    def cost(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
-        """Cost of serving each query alone; arrays of equal shape, tokens at least 1."""
+    def cost(self, tau_in: IntArray, tau_out: IntArray, batch: IntArray | int = 1) -> Cost:
+        """Cost of a batch of queries like each, from prompts to last token; the joules are of all of them."""
         ...

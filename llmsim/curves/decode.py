@@ -25,7 +25,7 @@ class Decode:
         sharpest: largest sharpness; 1 is the sum of both terms, infinity their maximum.
     """
 
-    robust_scale: float | None = 0.03
+    robust_scale: float | None = 0.02
     sharpest: float = 12.0
     name: str = "decode"
 

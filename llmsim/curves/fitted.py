@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -46,3 +47,16 @@ class Fitted:
             scatter = self.scatter * (value[part] if self.form.relative else 1.0)
             error[part] = np.sqrt(np.einsum("ij,ij->i", along, along) + scatter**2)
         return value, error
+
+    def interval(self, *inputs: IntArray, level: float = 0.9) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper end of the prediction interval of a new trial, each of shape (n,).
+
+        Args:
+            inputs: of the form, each of shape (n,).
+            level: share of new trials that should fall inside, in (0, 1).
+        """
+        value, error = self.predict(*inputs)
+        reach = NormalDist().inv_cdf((1 + level) / 2) * error
+        low = value - reach
+        # No trial costs less than nothing; the paper's form, kept as published, may say so.
+        return (np.maximum(low, 0.0) if self.form.relative else low), value + reach

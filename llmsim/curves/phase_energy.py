@@ -23,7 +23,7 @@ class PhaseEnergy:
         robust_scale: relative error beyond which a trial's pull is bounded.
     """
 
-    robust_scale: float | None = 0.03
+    robust_scale: float | None = 0.02
     name: str = "phase_energy"
 
     @property

@@ -7,9 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsim.curves.form import Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
+from llmsim.errors import InputError
 
 # Tokens in the unit of context: keeps the three parameters of like size.
 KILO = 1000.0
+
+# Beyond these a relative error is as small as rounding, or bounds nothing.
+LEAST_ROBUST_SCALE, MOST_ROBUST_SCALE = 1e-9, 1e9
+
+
+def check_robust_scale(scale: float | None) -> None:
+    """Raises InputError unless `scale` is a possible `robust_scale`."""
+    if scale is not None and not LEAST_ROBUST_SCALE <= scale <= MOST_ROBUST_SCALE:  # NaN is not either
+        raise InputError(
+            f"curve.robust_scale={scale:g}: must be a share above 0, such as 0.02 (from "
+            f"{LEAST_ROBUST_SCALE:g} to {MOST_ROBUST_SCALE:g}; null for plain squares)."
+        )
 
 
 @dataclass(frozen=True)
@@ -20,11 +33,17 @@ class Recompute:
     sums are closed; all parameters are at least 0, so no prediction is negative.
 
     Args:
-        robust_scale: relative error beyond which a trial's pull is bounded.
+        robust_scale: relative error beyond which a trial's pull is bounded; None for plain squares.
+
+    Raises:
+        InputError: a setting that is out of range.
     """
 
     name: str = "recompute"
-    robust_scale: float | None = 0.03
+    robust_scale: float | None = 0.02
+
+    def __post_init__(self) -> None:
+        check_robust_scale(self.robust_scale)
 
     @property
     def relative(self) -> bool:

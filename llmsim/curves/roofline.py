@@ -8,8 +8,12 @@ import numpy as np
 
 from llmsim.curves.context_sum import ContextSum
 from llmsim.curves.form import FloatArray, IntArray, Parameter
-from llmsim.curves.recompute import KILO, Recompute
+from llmsim.curves.recompute import KILO, Recompute, check_robust_scale
 from llmsim.curves.smooth_max import smooth_max
+from llmsim.errors import InputError
+
+# A maximum this sharp is within 0.07 % of the sharp one: more cannot be told from measurements.
+MOST_SHARPNESS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,24 @@ class Roofline:
     maximum of both (Williams et al. 2009, "Roofline"). The sum over c is exact, by prefix sums.
 
     Args:
-        robust_scale: relative error beyond which a trial's pull is bounded.
-        sharpest: largest sharpness; 1 is the sum of both terms, infinity their maximum.
+        robust_scale: relative error beyond which a trial's pull is bounded; None for plain squares.
+        sharpest: largest sharpness, above 1 (the sum of both terms), at most `MOST_SHARPNESS`.
+
+    Raises:
+        InputError: a setting that is out of range.
     """
 
     name: str = "roofline"
-    robust_scale: float | None = 0.03
+    robust_scale: float | None = 0.02
     sharpest: float = 12.0
+
+    def __post_init__(self) -> None:
+        check_robust_scale(self.robust_scale)
+        if not 1 < self.sharpest <= MOST_SHARPNESS:  # False for NaN
+            raise InputError(
+                f"curve.sharpest={self.sharpest:g}: must be above 1 (1 is curve=recompute plus an overhead) "
+                f"and at most {MOST_SHARPNESS:g}."
+            )
 
     @property
     def relative(self) -> bool:

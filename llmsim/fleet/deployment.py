@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmsim.curves.cost import Cost, IntArray, PhaseCurve, QueryCurve
 from llmsim.fleet.memory import kv_blocks, longest_query_tokens
 from llmsim.fleet.serving import Serving
 from llmsim.specs.target import Target
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the way between the router and each instance takes, one way.
+
+    Attributes:
+        latency_s: seconds, one entry an instance.
+        per_token_s: seconds a token of prompt or answer, one entry an instance.
+    """
+
+    latency_s: Sequence[float]
+    per_token_s: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,7 @@ class Deployment:
         share: gamma_K, this deployment's part of the fleet; the shares of a fleet sum to 1.
         provenance: where the curve is from and how far it errs, ready for JSON.
         serving: the rest of how queries are taken up.
+        network: the way to each instance; None: it takes no time.
     """
 
     name: str
@@ -36,6 +50,7 @@ class Deployment:
     share: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
     serving: Serving = field(default_factory=Serving)
+    network: Network | None = None
 
     @property
     def idle_power_w(self) -> float | None:
@@ -67,6 +82,23 @@ class Deployment:
         """Most tokens, prompt and answer together, of a query that can be served here."""
         return longest_query_tokens(self.target, self.serving.memory_fraction)
 
+    @property
+    def pricing_batch(self) -> int:
+        """Queries that share a step when one of them is priced: a query curve knows of no sharing."""
+        if not isinstance(self.curve, PhaseCurve):
+            return 1
+        return self.max_batch if self.serving.pricing_batch is None else self.serving.pricing_batch
+
     def price(self, tau_in: IntArray, tau_out: IntArray) -> Cost:
-        """Predicted cost of each query on this deployment; arrays of shape (n,), tokens at least 1."""
-        return self.curve.cost(tau_in, tau_out)
+        """Predicted cost of each query on this deployment; arrays of shape (n,), tokens at least 1.
+
+        By a phase curve, each query is priced in a batch of `pricing_batch` like it: its seconds are those of
+        the batch, its joules an equal share.
+        """
+        batch = self.pricing_batch
+        if not isinstance(self.curve, PhaseCurve):
+            return self.curve.cost(tau_in, tau_out)
+        cost = self.curve.cost(tau_in, tau_out, batch)
+        if cost.energy_j is None or cost.energy_se_j is None:
+            return cost
+        return replace(cost, energy_j=cost.energy_j / batch, energy_se_j=cost.energy_se_j / batch)

@@ -10,13 +10,16 @@ from typing import Any
 from llmsim.config import parse
 from llmsim.curves.cost import PhaseCurve
 from llmsim.curves.library import FittedCurve, NoCurve
-from llmsim.errors import InputError
+from llmsim.errors import InputError, did_you_mean
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.serving import Serving
+from llmsim.fleet.topology import TopologySpec, build_graph, connect
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
 
+# More instances of one deployment than any data centre has; each takes memory in the simulator.
+MOST_INSTANCES = 10_000_000
 # Room for the rounding of a share times a device count that is a whole number on paper.
 _ROUNDING = 1e-9
 
@@ -34,6 +37,7 @@ class FleetSpec:
         instances: instances of every deployment, whatever the devices; None to divide the devices.
         horizon_s: seconds over which idle energy counts; None: until the last query of the run ends.
         serving: how instances take queries up.
+        topology: as in TopologySpec; None: the network takes no time.
     """
 
     name: str
@@ -44,6 +48,7 @@ class FleetSpec:
     instances: int | None = None
     horizon_s: float | None = None
     serving: Serving = field(default_factory=Serving)
+    topology: dict[str, Any] | None = None
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any]) -> FleetSpec:
@@ -52,7 +57,9 @@ class FleetSpec:
         Raises:
             InputError: unknown keys, wrong types, or values out of range.
         """
-        spec = parse(cls, node, "fleet")
+        own = {key: value for key, value in node.items() if key != "serving"}
+        serving = Serving.from_config(node.get("serving") or {})
+        spec = replace(parse(cls, own, "fleet"), serving=serving)
         counts = {
             "fleet.devices": spec.devices,
             "fleet.instances": spec.instances,
@@ -71,10 +78,26 @@ class FleetSpec:
             raise InputError(
                 f"fleet.horizon_s={spec.horizon_s}: expected a positive number of seconds, or null."
             )
-        spec.serving.check()
+        if spec.instances is not None and spec.instances > MOST_INSTANCES:
+            raise InputError(f"fleet.instances={spec.instances}: expected at most {MOST_INSTANCES:,}.")
         if spec.instances is None and spec.devices is None and not spec.devices_by_hardware:
             raise InputError("fleet.devices is null: set it, or fleet.instances.")
         return spec
+
+    def check_names(self, models: Sequence[str], hardware: Sequence[str]) -> None:
+        """Refuse a setting for a model or hardware that does not exist.
+
+        Raises:
+            InputError: with the nearest name that does.
+        """
+        for key, given, known, what in (
+            ("shares", self.shares, models, "model"),
+            ("devices_per_instance", self.devices_per_instance, models, "model"),
+            ("devices_by_hardware", self.devices_by_hardware, hardware, "hardware"),
+        ):
+            for name in given:
+                if name not in known:
+                    raise InputError(f"fleet.{key}.{name}: no such {what}. {did_you_mean(name, known, what)}")
 
 
 @dataclass(frozen=True)
@@ -118,6 +141,10 @@ def build(
         InputError: no pair has a curve, or the fleet is too small to host one instance of a deployment.
     """
     notes: list[str] = []
+    if spec.instances is not None and (spec.devices is not None or spec.devices_by_hardware):
+        notes.append(
+            f"fleet.instances={spec.instances} is set for every deployment: fleet.devices is not used."
+        )
     absent: dict[str, str] = {}
     fitted: dict[tuple[str, str], FittedCurve] = {}
     for node in hardware:
@@ -134,22 +161,33 @@ def build(
     for node in hardware:
         chosen = [model for model in models if (model.name, node.name) in fitted]
         total = sum(weights[model.name] for model in chosen)
+        parts = {model.name: weights[model.name] / total for model in chosen}
+        sizes = {model.name: fitted[model.name, node.name].n_devices for model in chosen}
+        instances = _instances(spec, node, parts, sizes)
         for model in chosen:
             curve = fitted[model.name, node.name]
-            part = weights[model.name] / total
             deployments.append(
                 Deployment(
                     name=f"{model.name}@{node.name}",
                     target=Target(model, node, curve.n_devices, curve.precision, curve.kv_cache, curve.batch),
                     curve=curve.curve,
                     discipline=_discipline(spec.serving, curve),
-                    instances=_instances(spec, model, node, curve.n_devices, part),
+                    instances=instances[model.name],
                     share=weights[model.name],
                     provenance=curve.provenance,
                     serving=spec.serving,
                 )
             )
-    return Fleet(tuple(_normalised(deployments)), absent, tuple(notes), spec.horizon_s)
+    if spec.serving.chunk_tokens is not None:
+        notes.append(
+            "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled"
+            " as the chunk, with its past, plus the decode step."
+        )
+    fleet = tuple(_normalised(deployments))
+    if spec.topology is not None:
+        topology = TopologySpec.from_config(spec.topology)
+        fleet = connect(build_graph(topology, fleet), fleet, topology.bytes_per_token)
+    return Fleet(fleet, absent, tuple(notes), spec.horizon_s)
 
 
 def _discipline(serving: Serving, fitted: FittedCurve) -> str:
@@ -172,22 +210,36 @@ def _weights(
     return dict.fromkeys(models, 1.0)
 
 
-def _instances(spec: FleetSpec, model: Model, hardware: Hardware, n_devices: int, part: float) -> int:
-    """Instances of one deployment: its part of the hardware's devices, in whole instances."""
+def _instances(
+    spec: FleetSpec, hardware: Hardware, parts: Mapping[str, float], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    """Instances of each model on one hardware: its part of the devices, in whole instances.
+
+    Args:
+        parts: each model's share of the hardware's devices, summing to 1.
+        sizes: devices of one instance of each model.
+    """
     if spec.instances is not None:
-        return spec.instances
+        return dict.fromkeys(parts, spec.instances)
     devices = spec.devices_by_hardware.get(hardware.name, spec.devices)
     if devices is None:
         raise InputError(f"fleet.devices_by_hardware has no {hardware.name}, and fleet.devices is null.")
-    instances = math.floor(devices * part / n_devices + _ROUNDING)
-    if instances < 1:
-        needed = math.ceil(n_devices / part - _ROUNDING)
+    found = {name: math.floor(devices * part / sizes[name] + _ROUNDING) for name, part in parts.items()}
+    small = [name for name, instances in found.items() if instances < 1]
+    if small:
+        name = small[0]
+        needed = max(math.ceil(sizes[name] / part - _ROUNDING) for name, part in parts.items())
         raise InputError(
-            f"The fleet is too small: {model.name}'s share of {devices} {hardware.name} devices is "
-            f"{devices * part:.3g}, and one instance needs {n_devices}. Set fleet.devices to at least "
-            f"{needed}, give {model.name} a larger share in fleet.shares, or choose fewer models."
+            f"The fleet is too small: {name}'s share of {devices} {hardware.name} devices is "
+            f"{devices * parts[name]:.3g}, and one instance needs {sizes[name]}. Set fleet.devices to at "
+            f"least {needed}, give {name} a larger share in fleet.shares, or choose fewer models."
         )
-    return instances
+    if max(found.values()) > MOST_INSTANCES:
+        raise InputError(
+            f"{devices} {hardware.name} devices make more than {MOST_INSTANCES:,} instances of a model: "
+            "set fleet.devices to fewer."
+        )
+    return found
 
 
 def _normalised(deployments: Sequence[Deployment]) -> list[Deployment]:

@@ -77,7 +77,7 @@ class Prices:
         """Joules of each pair on each deployment by a basis, shape (m, k).
 
         ``gross`` is what the meter counts. ``above_idle`` is what serving adds to a fleet that is powered
-        anyway: gross minus idle power times runtime.
+        anyway: gross minus idle power times the query's part of the instance's time.
 
         Raises:
             InputError: a deployment lacks a curve or an idle power that the basis needs.
@@ -92,8 +92,18 @@ class Prices:
                     f"hardware.{name}.idle_power_w, or choose policy.energy_basis=gross."
                 )
         power_w = np.array([item.idle_power_w for item in self.deployments], dtype=np.float64)
-        above: FloatArray = self.energy_j - power_w * self.runtime_s
+        above: FloatArray = self.energy_j - power_w * self.instance_s
         return above
+
+    @cached_property
+    def instance_s(self) -> FloatArray:
+        """Seconds of an instance that each pair takes of each deployment, shape (m, k).
+
+        Queries that share steps share the time.
+        """
+        batch = np.array([item.pricing_batch for item in self.deployments])
+        seconds: FloatArray = self.runtime_s / batch
+        return seconds
 
     @cached_property
     def scores_pct(self) -> FloatArray:
@@ -139,7 +149,10 @@ class Prices:
         values: FloatArray | None = getattr(self.costs[index], column)
         name = self.deployments[index].name
         if values is None:
-            raise InputError(f"{name} has no {what} curve: no measurement of its {what} is known.")
+            raise InputError(
+                f"{name} has no {what} curve: no measurement of its {what} is known. Choose a policy that "
+                "does not need it, another hardware, or give your own measurements with trials.path=FILE."
+            )
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise InputError(

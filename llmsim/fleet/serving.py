@@ -37,6 +37,8 @@ class Serving:
         keep_alive_s: how long an idle instance stays on before it sleeps; None: always.
         wake_s, wake_j: time and energy to wake it.
         asleep_power_w: power of a sleeping instance, all its devices.
+        pricing_batch: queries that share a step when a policy prices one of them; None: 1 for serial, else
+            the most that are served together. Only phase curves know of it.
     """
 
     discipline: str | None = None
@@ -52,6 +54,7 @@ class Serving:
     wake_s: float = 0.0
     wake_j: float = 0.0
     asleep_power_w: float = 0.0
+    pricing_batch: int | None = None
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any], where: str = "fleet.serving") -> Serving:
@@ -75,7 +78,7 @@ class Serving:
             value = getattr(self, key)
             if value is not None and value not in known:
                 raise InputError(f"{where}.{key}={value}: {did_you_mean(value, known, key)}")
-        for key in ("max_batch", "chunk_tokens"):
+        for key in ("max_batch", "chunk_tokens", "pricing_batch"):
             count = getattr(self, key)
             if count is not None and count < 1:
                 raise InputError(f"{where}.{key}={count}: must be at least 1.")

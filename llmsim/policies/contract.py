@@ -57,7 +57,13 @@ class Plan:
 
 
 class FleetView(Protocol):
-    """What a router sees when a query arrives."""
+    """What a router sees when a query arrives.
+
+    It knows what it sent where and what has come back. How long a query takes it can only predict, from the
+    prompt and the predicted length of the answer; nothing here is computed from the true one before the
+    query is done. Sequences have an entry a deployment, are read and not kept: the next query's overwrite
+    them.
+    """
 
     @property
     def now_s(self) -> float:
@@ -65,8 +71,58 @@ class FleetView(Protocol):
         ...
 
     @property
+    def query(self) -> int:
+        """The query's number in this run, from 0 in order of arrival."""
+        ...
+
+    @property
     def eligible(self) -> Sequence[int]:
         """Indices of the deployments whose context the query fits, ascending, never empty."""
+        ...
+
+    @property
+    def present(self) -> Sequence[int]:
+        """Queries that were sent to each deployment and have not come back."""
+        ...
+
+    @property
+    def slots(self) -> Sequence[int]:
+        """Queries that each deployment can serve at once: instances times batch limit."""
+        ...
+
+    @property
+    def energy_j(self) -> Sequence[float]:
+        """Predicted joules of the query on each deployment.
+
+        Raises:
+            InputError: a deployment has no energy curve.
+        """
+        ...
+
+    @property
+    def runtime_s(self) -> Sequence[float]:
+        """Predicted seconds of service of the query on each deployment.
+
+        Raises:
+            InputError: a deployment has no runtime curve.
+        """
+        ...
+
+    @property
+    def accuracy_pct(self) -> Sequence[float]:
+        """Accuracy of each deployment's model on the query.
+
+        Raises:
+            InputError: a model has no score.
+        """
+        ...
+
+    def completion_s(self, deployment: int) -> float:
+        """When the query would be done there, seconds since the start of the trace, by predicted lengths.
+
+        Raises:
+            InputError: a deployment has no runtime curve.
+        """
         ...
 
 
@@ -98,6 +154,15 @@ class OnlinePolicy(Protocol):
             tau_in: prompt tokens.
             tau_out_hat: predicted generated tokens; the true number is not known yet.
         """
+        ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """An online policy that wants to know when its queries are done."""
+
+    def done(self, query: int, deployment: int) -> None:
+        """A query has come back from a deployment; before the arrivals of the same instant."""
         ...
 
 

@@ -14,6 +14,9 @@ Number = TypeVar("Number", int, float)
 
 # Room for the rounding of a share times a number of queries that is a whole number on paper.
 _ROUNDING = 1e-9
+# Limits of what is understood; any number beyond them is a slip of the keyboard.
+MOST_SHARE = 1e6
+MOST_QUERIES = 10**12
 
 
 @dataclass
@@ -35,15 +38,15 @@ class CountBounds:
     at_most: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.min_share) and self.min_share >= 0):
+        if not 0 <= self.min_share <= MOST_SHARE:
             raise InputError(f"policy.min_share={self.min_share}: expected a number from 0 upwards.")
-        if self.max_share is not None and not (math.isfinite(self.max_share) and self.max_share >= 0):
+        if self.max_share is not None and not 0 <= self.max_share <= MOST_SHARE:
             raise InputError(f"policy.max_share={self.max_share}: expected a number from 0 upwards, or null.")
         counts = {"min_queries": self.min_queries}
         counts |= {f"at_least.{name}": value for name, value in self.at_least.items()}
         counts |= {f"at_most.{name}": value for name, value in self.at_most.items()}
         for key, value in counts.items():
-            if value < 0:
+            if not 0 <= value <= MOST_QUERIES:
                 raise InputError(f"policy.{key}={value}: expected a whole number from 0 upwards.")
 
     def bounds(self, shares: Sequence[float], names: Sequence[str], queries: int) -> Bounds:

@@ -74,7 +74,7 @@ class Limits(CountBounds):
         return (
             Resource(
                 what="instance-seconds",
-                usage=groups.of_pairs(prices.runtime_s),
+                usage=groups.of_pairs(prices.instance_s),
                 row_of=np.arange(len(names)),
                 capacity=np.array(capacity, dtype=np.float64),
                 names=names,

@@ -38,9 +38,6 @@ def queries_table(run: Run, workload: Queries) -> pa.Table:
         known[run.served] = ~np.isnan(values) if values.dtype.kind == "f" else True
         return pa.array(column, mask=~known, type=kind)
 
-    accuracy = accuracy_pct(run)
-    if accuracy is None:
-        accuracy = np.full(len(run.served), np.nan)
     deployment = pa.DictionaryArray.from_arrays(spread(run.ledger.deployment, pa.int32()), pa.array(names))
     return pa.table(
         {
@@ -54,7 +51,7 @@ def queries_table(run: Run, workload: Queries) -> pa.Table:
             "first_token_s": spread(run.ledger.first_token_s, pa.float64()),
             "end_s": spread(run.ledger.end_s, pa.float64()),
             "energy_j": spread(run.ledger.energy_j, pa.float64()),
-            "accuracy_pct": spread(accuracy, pa.float64()),
+            "accuracy_pct": spread(accuracy_pct(run), pa.float64()),
             "extrapolated": spread(extrapolated, pa.bool_()),
             "refused": pa.array(refused, type=pa.string()),
         }

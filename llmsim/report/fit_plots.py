@@ -28,7 +28,9 @@ NOUNS = {
     "decode": ("decode step", "s"),
 }
 PANEL_IN = (3.9, 3.3)
+PAD_IN = 0.1  # between labels and the figure's edge; twice that between labels and the next panel
 MANY_DECADES = 2.2  # an axis longer than this needs no labels between powers of ten
+FEW_TICKS = 4  # at most so many steps on an axis that is shorter than from one labelled value to the next
 CURVE_POINTS = 60  # along a drawn line
 
 
@@ -65,32 +67,54 @@ def draw(fitted: FittedCurve, rows: Trials, folder: Path, suffixes: Sequence[str
             for ax, drawer in zip(row, drawers, strict=True):
                 drawer(ax, part)
                 _plain_ticks(ax)
+        _make_room(figure, axes)
         return _save(figure, folder / name, suffixes)
 
 
 def _margins(figure: Figure) -> dict[str, float]:
-    """Room for labels, in shares of the figure; automatic layouts draw everything several times."""
-    width, height = figure.get_size_inches()
-    return {
-        "left": 0.7 / width,
-        "right": 1 - 0.15 / width,
-        "bottom": 0.5 / height,
-        "top": 1 - 0.62 / height,
-        "wspace": 0.28,
-        "hspace": 0.36,
-    }
+    """Room above and below the panels, in shares of the figure; across, `_make_room` finds it."""
+    height = figure.get_figheight()
+    return {"bottom": 0.5 / height, "top": 1 - 0.62 / height, "hspace": 0.36}
+
+
+def _make_room(figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Move the panels across so that the labels left of each fit.
+
+    The labels are measured once; automatic layouts draw everything several times.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas: Any = FigureCanvasAgg(figure)  # which matplotlib leaves without types
+    renderer = canvas.get_renderer()
+
+    def room_in(ax: Axes) -> float:
+        labels = ax.yaxis.get_tightbbox(renderer)
+        return 0.0 if labels is None else float(ax.get_window_extent().x0 - labels.x0) / figure.dpi
+
+    rooms = np.array([[room_in(ax) for ax in row] for row in axes])
+    left, gap = rooms[:, 0].max() + PAD_IN, rooms.max() + 2 * PAD_IN
+    right, width, columns = 1.5 * PAD_IN, figure.get_figwidth(), axes.shape[1]
+    panel = (width - left - right - (columns - 1) * gap) / columns
+    figure.subplots_adjust(left=left / width, right=1 - right / width, wspace=gap / panel)
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Label powers of ten as plain numbers; where there is no room for two of them, 2 and 5 as well."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    """Label powers of ten as plain numbers; where there is no room for two of them, 2 and 5 as well.
+
+    An axis without two of those gets a few even steps.
+    """
+    from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
     for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
         if axis.get_scale() != "log":
             continue
         decades = np.log10(limits[1] / limits[0])
         steps = (1.0,) if decades > MANY_DECADES else (1.0, 2.0, 5.0)
-        axis.set_major_locator(LogLocator(subs=steps))
+        locator: Locator = LogLocator(subs=steps)
+        ticks = np.array([step * 10.0**power for power in range(-12, 13) for step in steps])
+        if np.count_nonzero((limits[0] <= ticks) & (ticks <= limits[1])) < 2:
+            locator = MaxNLocator(FEW_TICKS)  # too short for decades; even steps, with room for their labels
+        axis.set_major_locator(locator)
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_locator(NullLocator())
 

@@ -30,6 +30,8 @@ def all_notes(summary: Row, sheets: Iterable[Sheet]) -> list[Note]:
         Note("certificate", certificate(summary)),
         Note("energy", energy(summary)),
         *(Note("idle power", text) for text in idle_power(summary)),
+        *(Note("curves", text) for text in regime(summary)),
+        *(Note("workload", str(text)) for text in (summary.get("workload") or {}).get("notes") or ()),
         *(Note("refused", text) for text in refused(summary)),
         *(Note("extrapolated", text) for text in extrapolated(summary)),
         *(Note("absent", text) for text in absences(summary, sheets)),
@@ -83,6 +85,18 @@ def idle_power(summary: Row) -> list[str]:
     return lines
 
 
+def regime(summary: Row) -> list[str]:
+    """How queries were served when the curves were measured, where serving engines do it otherwise."""
+    parts = (summary.get("deployments") or {}).items()
+    uncached = [name for name, part in parts if part.get("kv_cache") is False]
+    if not uncached:
+        return []
+    return [
+        f"{', '.join(uncached)}: one query at a time without a KV cache, as measured; serving engines batch "
+        "and cache, and use far less energy for a query"
+    ]
+
+
 def refused(summary: Row) -> list[str]:
     """How many queries were refused, for each reason."""
     total = summary.get("refused")
@@ -90,7 +104,8 @@ def refused(summary: Row) -> list[str]:
         return []
     part = figures.percent(figures.share(total, summary.get("queries")))
     reasons = summary.get("refused_reasons") or {"no reason recorded": total}
-    told = "; ".join(f"{figures.count(n)} {reason}" for reason, n in reasons.items())
+    several = len(reasons) > 1
+    told = "; ".join(f"{figures.count(n)}: {why}" if several else why for why, n in reasons.items())
     return [f"{figures.count(total)} of {figures.count(summary.get('queries'))} queries ({part}): {told}"]
 
 

@@ -102,17 +102,26 @@ def draw(
         for label in summary.get("baselines", {})
         if label in baseline_queries
     }
-    charts: tuple[tuple[str, Chart], ...] = (
-        ("energy_accuracy", lambda figure: charts_energy.trade_off(figure, summary, palette)),
-        ("energy_deployments", lambda figure: charts_energy.by_deployment(figure, summary, palette)),
-        ("placement", lambda figure: charts_queries.placement(figure, summary, served, palette)),
-        ("latency", lambda figure: charts_queries.latency(figure, summary, tails, palette)),
-        ("over_time", lambda figure: charts_queries.over_time(figure, summary, served, palette)),
-    )
+    charts: dict[str, Chart] = {
+        "energy_accuracy": lambda figure: charts_energy.trade_off(figure, summary, palette),
+        "energy_deployments": lambda figure: charts_energy.by_deployment(figure, summary, palette),
+        "placement": lambda figure: charts_queries.placement(figure, summary, served, palette),
+        "latency": lambda figure: charts_queries.latency(figure, summary, tails, palette),
+        "over_time": lambda figure: charts_queries.over_time(figure, summary, served, palette),
+    }
+    return draw_charts(charts, folder)
+
+
+def draw_charts(charts: Mapping[str, Chart], folder: Path) -> list[Plot]:
+    """Draw each chart under its name; one that answers None has nothing to show, and is left out.
+
+    Raises:
+        InputError: when the folder cannot be made or written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _style():
-            plots = [_save(name, chart, folder) for name, chart in charts]
+            plots = [_save(name, chart, folder) for name, chart in charts.items()]
     except OSError as error:
         raise InputError(f"The plots cannot be written to {folder}: {error.strerror or error}") from error
     return [plot for plot in plots if plot is not None]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.curves.cost import BoolArray, FloatArray
+from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.fleet.deployment import Deployment
 from llmsim.policies.bounds import Bounds
 from llmsim.simulation.run import Run
@@ -76,21 +76,22 @@ def row(run: Run, horizon: Horizon) -> dict[str, Any]:
     return {**figures, "absent": _absences(figures)}
 
 
-def accuracy_pct(run: Run) -> FloatArray | None:
-    """Accuracy of each served query where it was served, percent; None where a used model has no score."""
+def accuracy_pct(run: Run) -> FloatArray:
+    """Accuracy of each served query where it was served, percent, shape (served,); NaN where not known."""
     chosen: FloatArray = run.prices.scores_pct[np.arange(len(run.served)), run.ledger.deployment]
-    return None if np.isnan(chosen).any() else chosen
+    return chosen
 
 
-def keeps(run: Run, bounds: Bounds | None, served: int) -> str | None:
+def keeps(run: Run, bounds: Bounds | None, served: IntArray) -> str | None:
     """Why a run cannot be held against another, or None where it can.
 
     Args:
         bounds: on the number of queries of each deployment, which both must keep; None: no bounds.
-        served: the number of queries that the other run served.
+        served: the queries that the other run served.
     """
-    if len(run.served) != served:
-        return f"serves {len(run.served):,} of the {served:,} queries"
+    if not np.array_equal(run.served, served):
+        common = len(np.intersect1d(run.served, served))
+        return f"serves {common:,} of the {len(served):,} queries"
     if bounds is None:
         return None
     counts = np.bincount(run.ledger.deployment, minlength=len(bounds.names)).tolist()
@@ -124,7 +125,7 @@ def _absences(figures: Mapping[str, Any]) -> dict[str, str]:
     return reasons
 
 
-def _deployments(run: Run, horizon: Horizon, accuracy: FloatArray | None) -> dict[str, Any]:
+def _deployments(run: Run, horizon: Horizon, accuracy: FloatArray) -> dict[str, Any]:
     ledger, instances = run.ledger, run.ledger.instances()
     idle_j = instances.idle_energy_j(horizon.length_s)
     tokens = _tokens(run)
@@ -132,22 +133,26 @@ def _deployments(run: Run, horizon: Horizon, accuracy: FloatArray | None) -> dic
     for index, item in enumerate(run.prices.deployments):
         here, own = ledger.deployment == index, instances.deployment == index
         active, idle = _sum(ledger.energy_j[here]), _sum(idle_j[own])
-        result[item.name] = {
+        part = {
             "model": item.target.model.name,
             "hardware": item.target.hardware.name,
             "queries": int(here.sum()),
             "energy_j": None if active is None or idle is None else active + idle,
             "energy_active_j": active,
             "energy_idle_j": idle,
-            "accuracy_pct": _weighted_mean(None if accuracy is None else accuracy[here], tokens[here]),
+            "accuracy_pct": _weighted_mean(accuracy[here], tokens[here]),
             "instances": item.instances,
             "devices_per_instance": item.target.n_devices,
+            "discipline": item.discipline,
+            "kv_cache": item.target.kv_cache,
             "share": item.share,
             "utilisation": float(instances.busy_s[own].sum() / (horizon.length_s * item.instances)),
             "mean_runtime_s": float(np.mean((ledger.end_s - ledger.start_s)[here])) if here.any() else None,
             "latency_s": _spread((ledger.end_s - ledger.arrival_s)[here]),
-            "absent": _absent_of(item, run.prices.costs[index].energy_j is None),
         }
+        reasons = _absent_of(item, run.prices.costs[index].energy_j is None)
+        absent = {key: reason for key, reason in reasons.items() if part.get(key) is None}
+        result[item.name] = {**part, "absent": absent}
     return result
 
 
@@ -177,21 +182,26 @@ def _certificate(run: Run) -> dict[str, Any] | None:
 
 
 def _negative(run: Run) -> dict[str, Any]:
-    """Served and priced queries whose predicted energy is negative, by deployment; only a form that can."""
-    result = {}
+    """Queries for which a curve predicts negative joules or seconds, by deployment; only a form that can.
+
+    Negative seconds are played as none.
+    """
+    result: dict[str, Any] = {}
     for index, (item, cost) in enumerate(zip(run.prices.deployments, run.prices.costs, strict=True)):
-        if cost.energy_j is None:
-            continue
-        per_query = cost.energy_j[run.prices.pair_of]
-        below = (per_query < 0) & run.prices.eligible[run.prices.pair_of, index]
-        if below.any():
-            here = below & (run.ledger.deployment == index)
-            result[item.name] = {
-                "queries_priced": int(below.sum()),
-                "energy_priced_j": float(per_query[below].sum()),
-                "queries_served": int(here.sum()),
-                "energy_served_j": float(per_query[here].sum()),
-            }
+        here = run.ledger.deployment == index
+        fits = run.prices.eligible[run.prices.pair_of, index]
+        for what, unit, values in (("energy", "j", cost.energy_j), ("runtime", "s", cost.runtime_s)):
+            if values is None or not (values < 0).any():
+                continue
+            per_query = values[run.prices.pair_of]
+            below = (per_query < 0) & fits
+            if below.any():
+                result.setdefault(item.name, {})[what] = {
+                    "queries_priced": int(below.sum()),
+                    f"priced_{unit}": float(per_query[below].sum()),
+                    "queries_served": int((below & here).sum()),
+                    f"served_{unit}": float(per_query[below & here].sum()),
+                }
     return result
 
 
@@ -209,8 +219,9 @@ def _sum(values: FloatArray) -> float | None:
     return total if np.isfinite(total) else None
 
 
-def _weighted_mean(values: FloatArray | None, weights: FloatArray) -> float | None:
-    return None if values is None or not len(values) else float(np.average(values, weights=weights))
+def _weighted_mean(values: FloatArray, weights: FloatArray) -> float | None:
+    """None where there is nothing to average, or some of it is not known."""
+    return None if not len(values) or np.isnan(values).any() else float(np.average(values, weights=weights))
 
 
 def _spread(values: FloatArray) -> dict[str, float | None]:

@@ -10,9 +10,10 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 
 from llmsim.backends.contract import Advance, Engine
+from llmsim.fleet.deployment import Network
 from llmsim.simulation.clock import Alarm
 from llmsim.simulation.dispatch import Dispatcher
 from llmsim.simulation.doze import Doze
@@ -35,6 +36,7 @@ class Bench:
     Attributes:
         doze: None: instances are always on.
         dispatcher: None: all instances share one queue.
+        network: None: the way to an instance takes no time.
     """
 
     floor: Floor
@@ -43,6 +45,15 @@ class Bench:
     meters: Meters
     doze: Doze | None
     dispatcher: Dispatcher | None
+    network: Network | None = None
+
+    def travel_s(self, query: int, number: int) -> float:
+        """Seconds from the router to an instance."""
+        if self.network is None:
+            return 0.0
+        return (
+            self.network.latency_s[number] + self.network.per_token_s[number] * self.floor.book.tau_in[query]
+        )
 
 
 class BatchStation:
@@ -50,6 +61,7 @@ class BatchStation:
 
     def __init__(self, bench: Bench) -> None:
         numbers = range(bench.meters.instances)
+        self._bench = bench
         self._dispatcher = bench.dispatcher
         if bench.dispatcher is None:
             self._lines = [Line(bench, numbers)]
@@ -61,18 +73,31 @@ class BatchStation:
         if self._dispatcher is None:
             self._lines[0].arrive(query)
         else:
-            self._lines[self._dispatcher.choose()].arrive(query)
+            number = self._dispatcher.choose()
+            traffic = self._bench.floor.traffic
+            traffic.deliver(self._bench.travel_s(query, number), self._lines[number].arrive, query)
 
     @property
     def present(self) -> int:
         """Queries that have come and not yet left."""
-        return sum(line.present for line in self._lines)
+        return self._lines[0].present if self._dispatcher is None else self._dispatcher.present
 
 
 class Line:
     """One queue and the instances it feeds."""
 
-    __slots__ = ("_bench", "_ends", "_free", "_serving", "_unsettled", "_wait", "_waiting", "present")
+    __slots__ = (
+        "_bench",
+        "_ends",
+        "_free",
+        "_late",
+        "_serving",
+        "_unsettled",
+        "_wait",
+        "_wait_s",
+        "_waiting",
+        "present",
+    )
 
     def __init__(self, bench: Bench, numbers: Sequence[int]) -> None:
         clock = bench.floor.clock
@@ -81,7 +106,9 @@ class Line:
         self._serving: dict[int, tuple[int, ...]] = {}
         self._waiting: deque[int] = deque()
         self._ends = {number: Alarm(clock, self._end, first=True, number=number) for number in numbers}
+        self._late = Alarm(clock, self._come_late)
         self._wait = Alarm(clock, self._waited, first=True)
+        self._wait_s = -inf  # when the wait alarm was last set for
         self._unsettled = False
         self.present = 0
 
@@ -102,7 +129,9 @@ class Line:
             if len(waiting) < forming.max_batch:
                 due_s = self._bench.floor.book.arrival_s[waiting[0]] + forming.wait_s
                 if now_s < due_s:
-                    self._wait.set(due_s)
+                    if due_s != self._wait_s:
+                        self._wait_s = due_s
+                        self._wait.set(due_s)
                     return
             size = min(len(waiting), forming.max_batch)
             self._start(tuple([waiting.popleft() for _ in range(size)]), heapq.heappop(free), now_s)
@@ -111,6 +140,9 @@ class Line:
         bench = self._bench
         book = bench.floor.book
         start_s = now_s if bench.doze is None else bench.doze.rouse(number, now_s)
+        if bench.network is not None and bench.dispatcher is None:
+            # Until an instance is free the queue is at the router.
+            start_s += max(bench.travel_s(query, number) for query in batch)
         took = bench.engine.serve(
             [book.tau_in[query] for query in batch], [book.tau_out[query] for query in batch]
         )
@@ -137,6 +169,9 @@ class Line:
         number, bench = alarm.number, self._bench
         batch = self._serving.pop(number)
         self.present -= len(batch)
+        if bench.floor.left is not None:
+            for query in batch:
+                bench.floor.left(query)
         if bench.dispatcher is not None:
             for _ in batch:
                 bench.dispatcher.left(number)
@@ -151,14 +186,21 @@ class Line:
         self._settle_when_all_are_in()
 
     def _settle_when_all_are_in(self) -> None:
-        traffic = self._bench.floor.traffic
+        clock, traffic = self._bench.floor.clock, self._bench.floor.traffic
         if self._unsettled:
             return
-        if traffic.next_s == self._bench.floor.clock.now:
+        if traffic.next_s == clock.now:
             self._unsettled = True
             traffic.unsettled.append(self)
+        elif clock.peek() == clock.now:  # another batch may end in this instant, on a lower number
+            self._unsettled = True
+            self._late.set(clock.now)
         else:
             self.settle()
+
+    def _come_late(self, _: Alarm) -> None:
+        self._late.rearm()
+        self.settle()
 
 
 def shares_of(

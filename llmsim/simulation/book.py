@@ -21,6 +21,7 @@ class Book:
         deployment, instance: where it is served; -1 until it is sent there.
         start_s, first_token_s, end_s: as in the ledger; NaN until they happen.
         energy_j: joules of its own.
+        foreseen: whether every query is predicted before the run; otherwise each is at its arrival.
         generated: tokens that a preempted query had, until it is admitted again.
         preemptions: how often each preempted query was.
     """
@@ -35,6 +36,7 @@ class Book:
     first_token_s: array[float]
     end_s: array[float]
     energy_j: array[float]
+    foreseen: bool = True
     generated: dict[int, int] = field(default_factory=dict)
     preemptions: dict[int, int] = field(default_factory=dict)
 
@@ -50,7 +52,7 @@ def open_book(queries: Queries, predicted: FloatArray | None = None) -> Book:
     if predicted is not None:
         expected = np.maximum(np.ceil(predicted), 1).astype(np.int64).tolist()
     else:
-        expected = tau_out
+        expected = tau_out.copy()  # a router writes its own predictions here
     unknown = np.full(n, np.nan).tobytes()
     nowhere = np.full(n, -1, dtype=np.int64).tobytes()
     return Book(

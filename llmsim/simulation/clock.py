@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import Any
 
 from simpy.core import Environment
 from simpy.events import NORMAL, URGENT, Event
@@ -39,30 +40,33 @@ class Clock(Environment):
         return int(count)
 
 
-class Alarm(Event):
+class Alarm:
     """An event that can be set again and again, also while it is already set for another time.
 
     SimPy's own events happen once and take their callbacks with them; a simulation of millions of boundaries
-    would spend its time making them. Whoever is called at a ring must `rearm` before setting it again.
+    would spend its time making them. This has of an event what SimPy's loop asks for. Whoever is called at a
+    ring must `rearm` before setting it again.
 
     Attributes:
+        callbacks: called by SimPy, which then forgets them.
+        rings: the same; `rearm` puts them back.
         number: for whoever is called, to tell alarms apart.
     """
 
+    __slots__ = ("_calendar", "_numbers", "_priority", "callbacks", "number", "rings")
+    _ok = True
+
     def __init__(self, clock: Clock, ring: Ring, first: bool = False, number: int = 0) -> None:
-        super().__init__(clock)
-        self._ok = True
-        self._value = None
         self.number = number
-        self._rings = [ring]
-        self.callbacks = self._rings
+        self.rings = [ring]
+        self.callbacks: list[Ring] | None = self.rings
         self._priority = URGENT if first else NORMAL
-        self._calendar = clock._queue
+        self._calendar: list[Any] = clock._queue
         self._numbers = clock._eid
 
     def rearm(self) -> None:
         """Call the same function at the next ring, too."""
-        self.callbacks = self._rings
+        self.callbacks = self.rings
 
     def set(self, time_s: float) -> None:
         """Ring at `time_s`, absolute seconds, not before now."""

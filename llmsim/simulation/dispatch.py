@@ -71,15 +71,16 @@ class JoinShortest:
 
     def choose(self) -> int:
         """The emptiest instance, which then has one query more."""
-        level = self.fewest
+        level = self.fewest()
         chosen = heappop(self._levels[level])
         self._listed[level][chosen] = 0
-        self.queries[chosen] = level + 1
-        self._list(chosen, level + 1)
+        level += 1
+        self.queries[chosen] = level
+        if level == len(self._levels) or not self._listed[level][chosen]:
+            self._list(chosen, level)
         self.present += 1
         return chosen
 
-    @property
     def fewest(self) -> int:
         """Queries of the emptiest instance."""
         queries, level = self.queries, self._lowest
@@ -94,8 +95,10 @@ class JoinShortest:
 
     def add(self, instance: int) -> None:
         """The instance has one query more, which was not sent there by choice."""
-        self.queries[instance] += 1
-        self._list(instance, self.queries[instance])
+        level = self.queries[instance] + 1
+        self.queries[instance] = level
+        if level == len(self._levels) or not self._listed[level][instance]:
+            self._list(instance, level)
         self.present += 1
 
     def left(self, instance: int) -> None:
@@ -112,6 +115,5 @@ class JoinShortest:
         if level == len(self._levels):
             self._levels.append([])
             self._listed.append(bytearray(len(self.queries)))
-        if not self._listed[level][instance]:
-            self._listed[level][instance] = 1
-            heappush(self._levels[level], instance)
+        self._listed[level][instance] = 1
+        heappush(self._levels[level], instance)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import math
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -14,31 +16,21 @@ from llmsim.backends.contract import Engine
 from llmsim.curves.cost import FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.fleet.prices import Prices
-from llmsim.policies.contract import OnlinePolicy
+from llmsim.policies.contract import Attentive, OnlinePolicy
+from llmsim.policies.predictors import Oracle, build_predictor
 from llmsim.simulation.book import Book, open_book
 from llmsim.simulation.clock import Clock
 from llmsim.simulation.floor import Floor
+from llmsim.simulation.forecast import forecast
 from llmsim.simulation.ledger import Ledger, close
 from llmsim.simulation.meters import Meters
 from llmsim.simulation.stations import Station, open_station
 from llmsim.simulation.tape import Tape
 from llmsim.simulation.traffic import Progress, Traffic
+from llmsim.simulation.view import View
 from llmsim.workload.queries import Queries
 
 Router = Callable[[int, int, int], int]
-
-
-@dataclass
-class View:
-    """What a router sees: the time, where the query fits, and how full each deployment is."""
-
-    now_s: float
-    eligible: Sequence[int]
-    stations: Sequence[Station] = field(default_factory=tuple)
-
-    def present(self, deployment: int) -> int:
-        """Queries that were sent to a deployment and have not yet left it."""
-        return self.stations[deployment].present
 
 
 @dataclass
@@ -53,7 +45,10 @@ class Follow:
 
 
 class Ask:
-    """A router that asks an online policy at each arrival."""
+    """A router that asks an online policy at each arrival.
+
+    A policy with a field `predictor` is told lengths, joules and seconds by it; any other by the truth.
+    """
 
     def __init__(self, policy: OnlinePolicy, prices: Prices, rng: Generator) -> None:
         policy.begin(prices.deployments, rng)
@@ -62,7 +57,12 @@ class Ask:
         self._pattern_of = rows.ravel()[prices.pair_of].tolist()
         self._arrival_s = prices.queries.arrival_s.tolist()
         self._policy = policy
-        self.view = View(0.0, ())
+        self._done = policy.done if isinstance(policy, Attentive) else None
+        node = getattr(policy, "predictor", None)
+        predictor = Oracle() if node is None else build_predictor(node)
+        chance = rng.spawn(1)[0]
+        self.predicts = node is not None
+        self.view = View(prices, lambda: forecast(predictor, prices, chance))
 
     def __call__(self, query: int, tau_in: int, tau_out: int) -> int:
         """The policy's choice.
@@ -71,15 +71,29 @@ class Ask:
             InputError: the policy answers with a deployment that the query does not fit.
         """
         view = self.view
+        view.query = query
         view.now_s = self._arrival_s[query]
         view.eligible = self._allowed[self._pattern_of[query]]
-        chosen = self._policy.route(tau_in, float(tau_out), view)
+        chosen = self._policy.route(tau_in, view.length if self.predicts else float(tau_out), view)
         if chosen not in view.eligible:
             raise InputError(
                 f"{type(self._policy).__name__} sent query {query} to deployment {chosen}; "
                 f"it may go to {list(view.eligible)} only. That is a mistake in the policy."
             )
+        view.sent(chosen)
         return chosen
+
+    def listen(self, book: Book, clock: Clock) -> Callable[[int], None]:
+        """What is to be called with each query that is done, at that time."""
+        view, done = self.view, self._done
+
+        def left(query: int) -> None:
+            deployment = book.deployment[query]
+            view.done(query, deployment, clock.now, book.tau_out[query])
+            if done is not None:
+                done(query, deployment)
+
+        return left
 
 
 def follow(plan: IntArray) -> Router:
@@ -113,15 +127,16 @@ def play(
         tape: where to write what every instance did when; None: nowhere.
     """
     clock = Clock()
-    floor = Floor(clock, Traffic(clock), open_book(queries, predicted), tape)
+    book = open_book(queries, predicted)
+    book.foreseen = not (isinstance(route, Ask) and route.predicts)
+    left = route.listen(book, clock) if isinstance(route, Ask) else None
+    floor = Floor(clock, Traffic(clock), book, tape, left)
     start_s = float(queries.arrival_s[0]) if len(queries) else 0.0
     meters = tuple(Meters(item.instances, index, start_s) for index, item in enumerate(prices.deployments))
     stations = [
         open_station(item, engine, floor, meter)
         for item, engine, meter in zip(prices.deployments, engines, meters, strict=True)
     ]
-    if isinstance(route, Ask):
-        route.view.stations = stations
     floor.traffic.start(floor.book.arrival_s, _sender(floor.book, stations, route), progress)
     with _no_garbage_collection():
         clock.run()
@@ -134,9 +149,19 @@ def _sender(book: Book, stations: Sequence[Station], route: Router) -> Callable[
     """Sends a query to its deployment at its arrival."""
     tau_in, tau_out, deployment = book.tau_in, book.tau_out, book.deployment
     arrive = [station.arrive for station in stations]
+    if isinstance(route, Follow):
+        chosen_of = route.chosen
+        deployment[:] = array("q", chosen_of)
+        if len(stations) == 1:
+            return arrive[0]
+        return lambda query: arrive[chosen_of[query]](query)
+
+    view = route.view if isinstance(route, Ask) and route.predicts else None
 
     def send(query: int) -> None:
         chosen = route(query, tau_in[query], tau_out[query])
+        if view is not None:
+            book.predicted[query] = max(math.ceil(view.length), 1)
         deployment[query] = chosen
         arrive[chosen](query)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llmsim.simulation.book import Book
@@ -12,9 +13,14 @@ from llmsim.simulation.traffic import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """The clock, the arrivals and the book of one run; the tape, where one is wanted."""
+    """The clock, the arrivals and the book of one run; the tape, where one is wanted.
+
+    Attributes:
+        left: called with each query that is done, at that time; None: nobody asks.
+    """
 
     clock: Clock
     traffic: Traffic
     book: Book
     tape: Tape | None = None
+    left: Callable[[int], None] | None = None

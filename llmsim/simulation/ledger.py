@@ -23,9 +23,11 @@ class Ledger:
     Attributes:
         deployment: index into `deployments`.
         instance: index of the instance within its deployment.
-        start_s, first_token_s, end_s: seconds since the start of the trace.
+        start_s: when service begins, seconds since the start of the trace.
+        first_token_s, end_s: when the first and the last token are back at the router.
         energy_j: active joules; NaN on a deployment whose energy was never measured.
         tau_in, tau_out: the query's tokens.
+        network_s: of these, seconds on the network, there and back.
         preemptions: how often the query lost its place for want of KV memory.
         deployments: the fleet's deployments.
         meters: seconds and joules of each deployment's instances.
@@ -41,6 +43,7 @@ class Ledger:
     energy_j: FloatArray
     tau_in: IntArray
     tau_out: IntArray
+    network_s: FloatArray
     preemptions: IntArray
     deployments: tuple[Deployment, ...]
     meters: tuple[Meters, ...] = field(repr=False)
@@ -189,18 +192,37 @@ def close(
     preemptions = np.zeros(len(queries), dtype=np.int64)
     if book.preemptions:
         preemptions[list(book.preemptions)] = list(book.preemptions.values())
+    deployment = np.frombuffer(book.deployment, np.int64)
+    instance = np.frombuffer(book.instance, np.int64)
+    there_s, back_s = _on_the_network(queries, deployment, instance, deployments)
     return Ledger(
         arrival_s=queries.arrival_s,
-        deployment=np.frombuffer(book.deployment, np.int64),
-        instance=np.frombuffer(book.instance, np.int64),
+        deployment=deployment,
+        instance=instance,
         start_s=np.frombuffer(book.start_s, np.float64),
-        first_token_s=np.frombuffer(book.first_token_s, np.float64),
-        end_s=np.frombuffer(book.end_s, np.float64),
+        first_token_s=np.frombuffer(book.first_token_s, np.float64) + back_s,
+        end_s=np.frombuffer(book.end_s, np.float64) + back_s,
         energy_j=np.frombuffer(book.energy_j, np.float64),
         tau_in=queries.tau_in,
         tau_out=queries.tau_out,
+        network_s=there_s + back_s,
         preemptions=preemptions,
         deployments=deployments,
         meters=meters,
         events=events,
     )
+
+
+def _on_the_network(
+    queries: Queries, deployment: IntArray, instance: IntArray, deployments: tuple[Deployment, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Seconds of each query's way to its instance, and of a token's way back."""
+    there_s, back_s = np.zeros(len(queries)), np.zeros(len(queries))
+    for index, item in enumerate(deployments):
+        if item.network is not None:
+            here = deployment == index
+            latency_s = np.array(item.network.latency_s)[instance[here]]
+            per_token_s = np.array(item.network.per_token_s)[instance[here]]
+            there_s[here] = latency_s + per_token_s * queries.tau_in[here]
+            back_s[here] = latency_s + per_token_s
+    return there_s, back_s

@@ -8,10 +8,11 @@ from llmsim.backends.contract import Engine, PhaseEngine
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.simulation.batches import BatchStation, Bench, Forming
-from llmsim.simulation.continuous import ContinuousStation, Hall
+from llmsim.simulation.continuous_station import ContinuousStation
 from llmsim.simulation.dispatch import dispatcher
 from llmsim.simulation.doze import Doze, PowerStates
 from llmsim.simulation.floor import Floor
+from llmsim.simulation.hall import Hall
 from llmsim.simulation.limits import UNLIMITED_BLOCKS, Limits
 from llmsim.simulation.meters import Meters
 
@@ -42,7 +43,7 @@ def open_station(deployment: Deployment, engine: Engine, floor: Floor, meters: M
         forming = Forming(deployment.max_batch, serving.batch_wait_s)
         shared = deployment.dispatcher == "shared"
         chooser = None if shared else dispatcher(deployment.dispatcher, deployment.instances)
-        return BatchStation(Bench(floor, engine, forming, meters, doze, chooser))
+        return BatchStation(Bench(floor, engine, forming, meters, doze, chooser, deployment.network))
     if deployment.discipline != "continuous":
         raise InputError(
             f"{deployment.name}: discipline '{deployment.discipline}' is not known. "
@@ -55,7 +56,7 @@ def open_station(deployment: Deployment, engine: Engine, floor: Floor, meters: M
             "hardware=a100_80gb, or fleet.serving.discipline=serial."
         )
     hall = Hall(floor, engine.costs, limits_of(deployment), meters, doze)
-    return ContinuousStation(hall, deployment.dispatcher)
+    return ContinuousStation(hall, deployment.dispatcher, deployment.network)
 
 
 def limits_of(deployment: Deployment) -> Limits:

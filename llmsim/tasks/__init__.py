@@ -5,5 +5,9 @@ from llmsim.registry import Registry
 TASKS = Registry(
     kind="task",
     entry_points="llmsim.tasks",
-    built_in={"evaluate": "llmsim.tasks.evaluate:Evaluate", "fit": "llmsim.tasks.fit:Fit"},
+    built_in={
+        "evaluate": "llmsim.tasks.evaluate:Evaluate",
+        "fit": "llmsim.tasks.fit:Fit",
+        "pareto": "llmsim.tasks.pareto:Pareto",
+    },
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from llmsim.config import Config
+from llmsim.config import Config, parse
 from llmsim.curves import library
 from llmsim.curves.forms import from_config
 from llmsim.specs.hardware import Hardware
@@ -15,9 +16,20 @@ from llmsim.trials import Trials, read, shipped
 Fitter = Callable[[Hardware, Model, int | None], library.FittedCurve]
 
 
+@dataclass
+class TrialsSettings:
+    """The `trials` part of a configuration.
+
+    Attributes:
+        path: the user's own measurements, or None for the shipped ones.
+    """
+
+    path: str | None = None
+
+
 def trials_of(config: Config) -> Trials:
     """The trials a run is fitted to: the user's own file where one is given, or else the shipped ones."""
-    path = config.trials.get("path")
+    path = parse(TrialsSettings, config.trials, "trials").path
     return shipped() if path is None else read(Path(path))
 
 

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.random import Generator
-
 import llmsim
 from llmsim.backends import BACKENDS
 from llmsim.config import Config
 from llmsim.errors import InputError
-from llmsim.fleet.fleet import Fleet, FleetSpec, build
+from llmsim.fleet.fleet import Fleet
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.bounds import Bounds
+from llmsim.policies.contract import Selective
 from llmsim.report.columns import instances_table, plan_table, queries_table
+from llmsim.report.judgement import Judge, objective_of
 from llmsim.report.summary import SCHEMA_VERSION, Horizon, keeps, row, saving_pct
 from llmsim.simulation.run import Run, run_policy
-from llmsim.specs.hardware import Hardware
-from llmsim.specs.model import Model
-from llmsim.tasks.curves import fitter
+from llmsim.tasks.inputs import Progress, fleet_of, rng_of, step_of, workload_of
 from llmsim.tasks.provenance import idle_power, provenance
 from llmsim.workload.queries import Queries
 
@@ -38,8 +34,6 @@ log = logging.getLogger(__name__)
 
 # A share of refused queries above which the screen says so.
 REFUSED_WARNING = 0.05
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -107,9 +101,9 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     policy = POLICIES.build(config.policy)  # first: a mistake here must not cost the time of what follows
     backend = BACKENDS.build(config.backend)
     with watch("workload"):
-        queries = _workload(config)
+        queries = workload_of(config)
     with watch("curves"):
-        fleet = _fleet(config, progress)
+        fleet = fleet_of(config, progress)
         prices = price(queries, fleet.deployments)
     bounds = _bounds(policy, prices)
     rows = [("", policy, config.policy), *_baselines(config, fleet)]
@@ -119,8 +113,10 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     runs: list[Run] = []
     with watch("policies"):
         for number, (label, chosen, settings) in enumerate(rows):
-            step = _step(progress, f"{label or settings['name']} ({number + 1} of {len(rows)})", len(queries))
-            rng = _rng(config.seed, label)
+            step = step_of(
+                progress, f"{label or settings['name']} ({number + 1} of {len(rows)})", len(queries)
+            )
+            rng = rng_of(config.seed, label)
             runs.append(run_policy(label or settings["name"], chosen, settings, prices, engines, rng, step))
     for engine in engines:
         engine.close()
@@ -153,35 +149,10 @@ class Stopwatch:
         self.seconds[f"{stage}_s"] = time.perf_counter() - start
 
 
-def _workload(config: Config) -> Queries:
-    from llmsim.workload.settings import load
-
-    queries = load(config.workload, _rng(config.seed, "workload"))
-    for note in queries.notes:
-        log.info("%s", note)
-    return queries
-
-
-def _fleet(config: Config, progress: Progress | None) -> Fleet:
-    spec = FleetSpec.from_config(config.fleet)
-    hardware = [Hardware.from_config(name, node) for name, node in config.hardware.items()]
-    models = [Model.from_config(name, node) for name, node in config.model.items()]
-    if not hardware or not models:
-        raise InputError("Choose at least one hardware and one model, such as hardware=a100 model=llama2_7b.")
-    fleet = build(
-        spec, hardware, models, fitter(config, _step(progress, "curves", len(hardware) * len(models)))
-    )
-    for note in fleet.notes:
-        log.warning("%s", note)
-    for pair, reason in fleet.absent.items():
-        log.warning("%s is left out: %s", pair, reason)
-    return fleet
-
-
 def _baselines(config: Config, fleet: Fleet) -> list[tuple[str, Any, dict[str, Any]]]:
     """Label, policy and settings of each baseline; the run's own policy is not repeated."""
     found: list[tuple[str, Any, dict[str, Any]]] = []
-    for entry in config.baselines:
+    for place, entry in enumerate(config.baselines):
         settings = {"name": entry} if isinstance(entry, str) else dict(entry)
         if settings == {"name": "single"}:
             for item in fleet.deployments:
@@ -190,7 +161,10 @@ def _baselines(config: Config, fleet: Fleet) -> list[tuple[str, Any, dict[str, A
             continue
         label = str(settings.get("name"))
         parameters = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "name")
-        policy = POLICIES.build(settings)
+        try:
+            policy = POLICIES.build(settings)
+        except InputError as error:
+            raise InputError(f"baselines[{place}]: {error}") from error
         found.append((f"{label} ({parameters})" if parameters else label, policy, settings))
     return [item for item in found if item[2] != config.policy]
 
@@ -199,26 +173,24 @@ def _bounds(policy: Any, prices: Prices) -> Bounds | None:
     """The bounds on counts that the run's policy keeps, or None where it keeps none."""
     if not hasattr(policy, "bounds"):
         return None
+    served = policy.accepts(prices) if isinstance(policy, Selective) else prices.fits
     bounds: Bounds = policy.bounds(
         [item.share for item in prices.deployments],
         [item.name for item in prices.deployments],
-        int(prices.fits.sum()),
+        int(served.sum()),
     )
     return bounds
 
 
 def _horizon(queries: Queries, runs: list[Run], fleet: Fleet) -> Horizon:
-    """One horizon for all rows of a table, so that a straggler of one changes no other's idle energy."""
+    """One horizon for all rows of a table, so that a straggler of one changes no other's idle energy.
+
+    One that the fleet sets is stretched to the last end: idle time cannot be counted while queries run.
+    """
     start_s = float(queries.arrival_s[0])
     longest_s = max(run.ledger.end_of_run_s for run in runs)
     if fleet.horizon_s is None:
         return Horizon(start_s, longest_s)
-    if start_s + fleet.horizon_s < longest_s:
-        log.warning(
-            "fleet.horizon_s=%g ends before the last query does; idle energy counts over %.6g s instead.",
-            fleet.horizon_s,
-            longest_s - start_s,
-        )
     return Horizon(start_s, max(start_s + fleet.horizon_s, longest_s))
 
 
@@ -231,13 +203,19 @@ def _summary(
     bounds: Bounds | None,
     method: str,
 ) -> dict[str, Any]:
-    own = row(runs[0], horizon)
+    judge = Judge(objective_of(config.policy))
+    own = row(runs[0], horizon) | judge.figures(runs[0])
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
     warnings += _complaints(own, len(queries))
+    if fleet.horizon_s is not None and fleet.horizon_s < horizon.length_s:
+        warnings.append(
+            f"fleet.horizon_s={fleet.horizon_s:g} ends before the last query does: idle energy counts over "
+            f"{horizon.length_s:.6g} s instead."
+        )
     baselines = {}
     for run in runs[1:]:
-        figures = row(run, horizon)
-        reason = keeps(run, bounds, len(runs[0].served))
+        figures = row(run, horizon) | judge.figures(run)
+        reason = keeps(run, bounds, runs[0].served)
         figures["keeps_bounds"] = reason is None
         for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
             figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
@@ -269,21 +247,15 @@ def _complaints(own: Mapping[str, Any], total: int) -> list[str]:
     if own["refused"] > REFUSED_WARNING * total:
         reasons = "; ".join(f"{count:,}: {reason}" for reason, count in own["refused_reasons"].items())
         found.append(f"{own['refused']:,} of {total:,} queries are refused ({reasons}).")
-    for name, figures in own["negative_predictions"].items():
-        found.append(
-            f"The curve of {name} predicts negative energy for {figures['queries_priced']:,} queries "
-            f"({figures['energy_priced_j']:.4g} J in sum); {figures['queries_served']:,} of them are served "
-            f"there ({figures['energy_served_j']:.4g} J). Choose curve=auto for one that cannot."
-        )
+    for name, kinds in own["negative_predictions"].items():
+        for what, figures in kinds.items():
+            amount = f"{figures['priced_j']:.4g} J" if what == "energy" else f"{figures['priced_s']:.4g} s"
+            played = "" if what == "energy" else ", where they take no time"
+            found.append(
+                f"The curve of {name} predicts negative {what} for {figures['queries_priced']:,} queries "
+                f"({amount} in sum); {figures['queries_served']:,} of them are served there{played}. "
+                "Choose curve=auto for one that cannot."
+            )
     for message in found:
         log.warning("%s", message)
     return found
-
-
-def _step(progress: Progress | None, stage: str, total: int) -> Callable[[int], None] | None:
-    return None if progress is None else lambda done: progress(stage, done, total)
-
-
-def _rng(seed: int, purpose: str) -> Generator:
-    """A generator of its own for each purpose, so that adding a baseline changes no other row."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])

@@ -47,13 +47,19 @@ def idle_power(fleet: Fleet) -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """The revision of the checkout that llmsim runs from; None when it was installed otherwise."""
+    """The revision of the checkout that llmsim runs from; None when it was installed otherwise.
+
+    It ends in ``-dirty`` where the checkout differs from that revision.
+    """
     folder = Path(llmsim.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
     try:
         answer = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):  # no git here: the version has to do
         return None

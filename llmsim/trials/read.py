@@ -10,22 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from llmsim.cells import Cell, number, shown
 from llmsim.errors import InputError, did_you_mean
 from llmsim.trials.schema import COLUMNS, NAMES, Column
 from llmsim.trials.table import Trials
 
 # A count above this is a slip of the pen, not a measurement.
 MOST_COUNT = 10_000_000
-SHOWN_CHARACTERS = 40
 DTYPES: dict[str, Any] = {"text": np.str_, "int": np.int64, "float": np.float64, "bool": np.bool_}
 CHOICES = {"method": ("measured", "estimated"), "outcome": ("completed", "ended_early")}
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 Reader = Callable[[str], Any]
-
-
-class _Cell(Exception):
-    """Why a cell cannot be used."""
 
 
 def read(path: Path) -> Trials:
@@ -48,12 +44,11 @@ def read(path: Path) -> Trials:
             raise InputError(f"{path}, line {line}: {len(row)} cells, but the header names {len(columns)}.")
         for place, (column, text) in enumerate(zip(columns, row, strict=True)):
             try:
-                cells[place].append(readers[place](text.strip()))
-            except _Cell as reason:
-                shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
+                cells[place].append(readers[place](text))
+            except Cell as reason:
                 raise InputError(
-                    f"{path}, line {line}, column '{column.name}': {shown!r} {reason}"
-                ) from reason
+                    f"{path}, line {line}, column '{column.name}': {shown(text)} {reason}"
+                ) from None
     n = len(cells[0])
     if n == 0:
         raise InputError(f"{path}: the file has a header but no rows.")
@@ -93,13 +88,15 @@ def _text(value: Any) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a CSV file that are not empty, with their numbers."""
+    """The rows of a CSV file that are not empty, with the line that each begins on."""
+    line = 1
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)
             for row in reader:
                 if any(cell.strip() for cell in row):
-                    yield reader.line_num, row
+                    yield line, row
+                line = reader.line_num + 1
     except FileNotFoundError:
         raise InputError(f"trials.path: no such file: {path}") from None
     except OSError as error:
@@ -107,7 +104,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file; trials are CSV, in UTF-8.") from error
     except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error}).") from error
+        raise InputError(f"{path}, line {line}: not valid CSV ({error}).") from None
 
 
 def _columns(header: list[str], where: str, path: Path) -> list[Column]:
@@ -131,59 +128,61 @@ _HELP = "llmsim/data/measurements/template.csv."
 
 
 def _reader(column: Column) -> Reader:
-    """What turns a cell of that column into its value, or raises `_Cell`."""
+    """What turns a cell of that column into its value, or raises `Cell`."""
     if column.name in CHOICES:
-        return lambda text: _choice(text, CHOICES[column.name])
+        return lambda text: _choice(text.strip(), CHOICES[column.name])
     if column.kind == "int":
         least = 0 if column.name == "repeat" else 1
         return lambda text: _count(text, least)
     if column.kind == "bool":
-        return _truth
+        return lambda text: _truth(text.strip())
     if column.kind == "text":
-        return lambda text: _name(text, column.required)
+        return lambda text: _name(text.strip(), column.required)
     if column.name == "runtime_s":
-        return lambda text: _number(text, required=True)
-    return lambda text: _number(text, required=False)
+        return _amount
+    return _amount_or_none
 
 
 def _choice(text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
-        raise _Cell(f"is not one of {', '.join(choices)}")
+        raise Cell(f"is not one of {', '.join(choices)}.")
     return text
 
 
 def _count(text: str, least: int) -> int:
-    try:
-        value = float(text)
-    except ValueError:
-        raise _Cell("is not a number" if text else "is empty; a whole number is needed") from None
-    if not math.isfinite(value) or value != int(value):
-        raise _Cell("is not a whole number")
+    value = number(text)
     if not least <= value <= MOST_COUNT:
-        raise _Cell(f"is not between {least} and {MOST_COUNT}")
+        raise Cell(f"is not between {least} and {MOST_COUNT}.")
+    if not value.is_integer():
+        raise Cell("is not a whole number.")
     return int(value)
 
 
 def _truth(text: str) -> bool:
     if text.lower() not in _TRUTH:
-        raise _Cell("is not true or false")
+        raise Cell("is not true or false.")
     return _TRUTH[text.lower()]
 
 
 def _name(text: str, required: bool) -> str:
     if required and not text:
-        raise _Cell("is empty; a name is needed")
+        raise Cell("is empty; a name is needed.")
     return text
 
 
-def _number(text: str, required: bool) -> float:
-    if not text and not required:
+def _amount(text: str) -> float:
+    """Seconds, joules or watts that were measured."""
+    value = number(text)
+    if not 0 < value < math.inf:
+        raise Cell("is not a finite number above 0.")
+    return value
+
+
+def _amount_or_none(text: str) -> float:
+    """The same, and NaN for an empty cell."""
+    if not text.strip():
         return math.nan
     try:
-        value = float(text)
-    except ValueError:
-        raise _Cell("is not a number" if text else "is empty; a number above 0 is needed") from None
-    if not math.isfinite(value) or value <= 0:
-        hint = "" if required else " (leave it empty where it was not measured)"
-        raise _Cell(f"is not a finite number above 0{hint}")
-    return value
+        return _amount(text)
+    except Cell as reason:
+        raise Cell(f"{reason} Leave it empty where it was not measured.") from None

@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from llmsim.cells import Cell, not_finite, number, shown
 from llmsim.errors import InputError
 from llmsim.workload.columns import MAX_ARRIVAL_S, MAX_TOKENS, NANOSECONDS, Columns, seconds_since_first
 from llmsim.workload.header import Header
 
-_NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
-_NOT_FINITE = re.compile(r"[ \t]*[+-]?(nan|inf|infinity)[ \t]*", re.IGNORECASE)
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
     r"([T ](?P<minute>\d\d:\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,9}))?)?"
@@ -27,12 +26,7 @@ _TIME = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-SHOWN_CHARACTERS = 40
 EXAMPLE = "such as 2023-11-16 18:15:46.68"
-
-
-class Cell(Exception):
-    """Why a cell cannot be used; the caller adds where it is."""
 
 
 def read_rows(rows: Iterable[tuple[int, Sequence[str]]], header: Header, where: str) -> Columns:
@@ -51,9 +45,9 @@ def read_rows(rows: Iterable[tuple[int, Sequence[str]]], header: Header, where: 
     width = len(header.names)
     readers: list[tuple[int, Callable[[str], float]]] = []
     clock: Callable[[str], int] | None = None
-    for number, cells in rows:
+    for place, cells in rows:
         if len(cells) != width:
-            raise InputError(f"{where} {number}: {len(cells)} cells, but the header names {width} columns.")
+            raise InputError(f"{where} {place}: {len(cells)} cells, but the header names {width} columns.")
         if not readers:
             clock = _clock(header, cells)
             readers = _readers(header, with_arrival=clock is None)
@@ -66,9 +60,7 @@ def read_rows(rows: Iterable[tuple[int, Sequence[str]]], header: Header, where: 
                 times.append(clock(cells[position]))
         except Cell as reason:
             name = header.names[position].strip()
-            raise InputError(
-                f"{where} {number}, column '{name}': {_shown(cells[position])} {reason}"
-            ) from None
+            raise InputError(f"{where} {place}, column '{name}': {shown(cells[position])} {reason}") from None
     return _columns(header, store, times)
 
 
@@ -136,18 +128,8 @@ def _columns(header: Header, store: dict[int, array[float]], times: Sequence[int
     )
 
 
-def _number(cell: str) -> float:
-    if _NUMBER.fullmatch(cell):
-        return float(cell)
-    if not cell.strip():
-        raise Cell("is empty.")
-    if _NOT_FINITE.fullmatch(cell):
-        raise Cell("is not a finite number.")
-    raise Cell("is not a number.")
-
-
 def _count(cell: str) -> float:
-    value = _number(cell)
+    value = number(cell)
     if value > MAX_TOKENS:
         raise Cell(f"is more tokens than any query has (over {MAX_TOKENS:,}).")
     if value < 0:
@@ -160,7 +142,7 @@ def _count(cell: str) -> float:
 
 
 def _percentage(cell: str) -> float:
-    value = _number(cell)
+    value = number(cell)
     if not 0 <= value <= 100:
         raise Cell("is not a percentage, 0 to 100.")
     return value
@@ -168,13 +150,13 @@ def _percentage(cell: str) -> float:
 
 def _seconds(cell: str) -> float:
     try:
-        value = _number(cell)
+        value = number(cell)
     except Cell:
         if is_time(cell):
             raise Cell(
                 "is a time, but the first arrival is a number of seconds; use one of the two."
             ) from None
-        if not cell.strip() or _NOT_FINITE.fullmatch(cell):
+        if not cell.strip() or not_finite(cell):
             raise
         raise Cell(f"is neither a number of seconds nor an ISO 8601 time, {EXAMPLE}.") from None
     if value < 0:
@@ -202,7 +184,3 @@ def _time(cell: str) -> int:
     if not np.iinfo(np.int64).min <= nanoseconds <= np.iinfo(np.int64).max:
         raise Cell("is not a year that is understood (1678 to 2261).")
     return nanoseconds
-
-
-def _shown(cell: str) -> str:
-    return repr(cell if len(cell) <= SHOWN_CHARACTERS else cell[: SHOWN_CHARACTERS - 3] + "...")

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from llmsim.errors import InputError
 from llmsim.workload.cells import must_be_time, read_rows
-from llmsim.workload.columns import Columns, from_table
+from llmsim.workload.columns import Columns, FloatArray, IntArray, from_table
 from llmsim.workload.header import Header, understand
 
 MAGIC = b"PAR1"
+
+UNITS_PER_S = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+FLOAT_HOLDS = 2**53  # whole numbers up to this are float64s
 
 
 def is_parquet(path: Path) -> bool:
@@ -40,7 +45,32 @@ def read_parquet(path: Path) -> tuple[Header, Columns]:
         raise InputError(f"{path}: not readable as Parquet ({reason}).") from None
     if table.num_rows == 0:
         raise InputError(f"{path}: the file has columns but no rows.")
+    table = _arrivals_in_seconds(table, header)
     return header, _by_column(table, header) or read_rows(_rows(table, header), header, f"{path}, row")
+
+
+def _arrivals_in_seconds(table: Any, header: Header) -> Any:
+    """The table with arrivals that are durations (pandas' timedelta) as the numbers of seconds they are."""
+    import pyarrow as pa
+
+    if header.arrival is None or must_be_time(header.names[header.arrival]):
+        return table
+    name = header.names[header.arrival]
+    column = table.column(name)
+    if not pa.types.is_duration(column.type):
+        return table
+    missing = column.is_null().to_numpy()
+    counts = column.cast(pa.int64()).fill_null(0).to_numpy()
+    seconds = pa.array(_seconds(counts, UNITS_PER_S[column.type.unit]), pa.float64(), mask=missing)
+    return table.set_column(table.schema.get_field_index(name), name, seconds)
+
+
+def _seconds(counts: IntArray, per_second: int) -> FloatArray:
+    """Counts of a part of a second as seconds, each the nearest float64."""
+    seconds: FloatArray = counts / per_second  # rounded once, where the counts are exact as float64
+    large = np.flatnonzero((counts > FLOAT_HOLDS) | (counts < -FLOAT_HOLDS))
+    seconds[large] = [count / per_second for count in counts[large].tolist()]  # integers: once
+    return seconds
 
 
 def _by_column(table: Any, header: Header) -> Columns | None:
@@ -75,6 +105,9 @@ def _rows(table: Any, header: Header) -> Iterator[tuple[int, list[str]]]:
 def _texts(column: Any) -> list[str]:
     import pyarrow as pa
 
+    if pa.types.is_duration(column.type):  # as text it would be a bare count, and its unit lost
+        counts = column.cast(pa.int64()).to_pylist()
+        return ["" if count is None else f"{count} {column.type.unit}" for count in counts]
     with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):  # nested values stay as they are
         column = column.cast(pa.string())
     return ["" if value is None else str(value) for value in column.to_pylist()]

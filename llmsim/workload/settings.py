@@ -13,6 +13,7 @@ import numpy as np
 import llmsim
 from llmsim.config import parse
 from llmsim.errors import InputError, did_you_mean
+from llmsim.workload import arrivals, reshape
 from llmsim.workload.queries import Queries
 from llmsim.workload.synthetic import Lengths, synthetic
 from llmsim.workload.trace import read_trace, take_first
@@ -30,6 +31,12 @@ class Workload:
         path: the trace; a bare file name where it is shipped.
         limit: take the first `limit` queries in order of arrival; None takes all.
         source: where the queries are from and under which licence, in words.
+        window_s: keep the queries that arrive in this part of the trace, [from, to].
+        speed: arrivals so many times as fast.
+        repeat: the trace so many times, end to end; each arrival moved by about `repeat_jitter_s`.
+        resample: replace the queries by so many, whose lengths are drawn from them in pairs; needs
+            `arrivals`.
+        arrivals: new arrival times: the `process` of workload/arrivals.py, and its settings.
         queries: synthetic: number of queries.
         rate_per_s: synthetic: mean arrivals per second.
         tau_in_mean, tau_in_cv, tau_in_max: synthetic: prompt tokens, mean, coefficient of variation, most.
@@ -41,6 +48,12 @@ class Workload:
     path: str | None = None
     limit: int | None = None
     source: str = ""
+    window_s: list[float] | None = None
+    speed: float = 1.0
+    repeat: int = 1
+    repeat_jitter_s: float = 0.0
+    resample: int | None = None
+    arrivals: dict[str, Any] | None = None
     queries: int | None = None
     rate_per_s: float | None = None
     tau_in_mean: float | None = None
@@ -54,7 +67,7 @@ class Workload:
 SYNTHETIC_ONLY = tuple(
     field.name
     for field in dataclasses.fields(Workload)
-    if field.name not in ("name", "kind", "path", "limit", "source")
+    if field.name.startswith(("queries", "rate_", "tau_"))
 )
 
 
@@ -63,7 +76,8 @@ def load(node: Mapping[str, Any], rng: np.random.Generator, where: str = "worklo
 
     Args:
         node: the `workload` part of the configuration.
-        rng: what a synthetic workload is drawn from; a trace draws nothing.
+        rng: what a synthetic workload, new arrivals, jitter and new lengths are drawn from; a trace as it is
+            draws nothing.
         where: the node's place in the configuration, for errors.
 
     Raises:
@@ -78,7 +92,32 @@ def load(node: Mapping[str, Any], rng: np.random.Generator, where: str = "worklo
     else:
         queries = read_trace(str(settings.path))
     named = dataclasses.replace(queries, name=settings.name, source=settings.source or queries.source)
-    return take_first(named, settings.limit, f"{where}.limit")
+    return take_first(_reshape(named, settings, rng, where), settings.limit, f"{where}.limit")
+
+
+def _reshape(queries: Queries, settings: Workload, rng: np.random.Generator, where: str) -> Queries:
+    """The part, speed, repeats, lengths and arrivals that the settings ask for, in this order."""
+    if settings.window_s is not None:
+        if len(settings.window_s) != 2:
+            raise InputError(f"{where}.window_s={settings.window_s}: expected two numbers, [from, to].")
+        from_s, to_s = settings.window_s
+        queries = reshape.window(queries, from_s, to_s, f"{where}.window_s")
+    if settings.speed != 1.0:
+        queries = reshape.faster(queries, settings.speed, f"{where}.speed")
+    if settings.repeat != 1:
+        queries = reshape.repeat(queries, settings.repeat, settings.repeat_jitter_s, rng, f"{where}.repeat")
+    if settings.arrivals is None:
+        if settings.resample is not None:
+            raise InputError(f"{where}.resample={settings.resample}: needs {where}.arrivals as well.")
+        return queries
+    process = arrivals.from_config(settings.arrivals, f"{where}.arrivals")
+    count = len(queries) if settings.resample is None else settings.resample
+    if count < 1:
+        raise InputError(f"{where}.resample={count}: at least 1.")
+    arrival_s = arrivals.draw(process, count, rng, f"{where}.arrivals")
+    if settings.resample is None:
+        return dataclasses.replace(queries, arrival_s=arrival_s)
+    return reshape.resample(queries, arrival_s, rng)
 
 
 def shipped_folder() -> Path:

@@ -1,11 +1,15 @@
 """Laws of the forms: sums are exact, derivatives are derivatives, nothing is negative."""
 
+import math
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsim.curves.context_sum import NODES, gauss_sum_rule
+from llmsim.curves.fitting import fit
 from llmsim.curves.forms import build, from_config
 from llmsim.curves.roofline import Roofline
 from llmsim.errors import InputError
@@ -96,3 +100,31 @@ def test_a_misspelt_form_or_setting_names_the_nearest():
         from_config({"name": "roofline", "robust_scal": 0.1})
     assert from_config({"name": "auto"}) == "auto"
     assert from_config({"name": "roofline", "sharpest": 5.0}) == Roofline(sharpest=5.0)
+
+
+@pytest.mark.parametrize("value", [0.0, -12.0, 0.999, 1.0, 1e300, math.inf, -math.inf, math.nan])
+def test_a_sharpness_that_no_maximum_has_is_refused_by_name(value):
+    with pytest.raises(InputError, match=r"^curve\.sharpest=\S+: must be above 1 .* at most 1000\.$"):
+        from_config({"name": "roofline", "sharpest": value})
+
+
+@pytest.mark.parametrize("name", ["recompute", "roofline"])
+@pytest.mark.parametrize("value", [0.0, -0.02, 1e300, math.inf, math.nan])
+def test_a_robust_scale_that_is_no_share_is_refused_by_name(name, value):
+    with pytest.raises(InputError, match=r"^curve\.robust_scale=\S+: must be a share above 0.*null"):
+        from_config({"name": name, "robust_scale": value})
+
+
+@pytest.mark.parametrize("sharpest", [1.001, 2.0, 1000.0])
+@pytest.mark.parametrize("scale", [None, 1e-9, 0.5, 1e9])
+def test_every_setting_that_is_accepted_can_be_fitted(sharpest, scale):
+    tau_in, tau_out = (axis.ravel() for axis in np.meshgrid([8, 64, 512, 2048], [8, 64, 512]))
+    form = from_config({"name": "roofline", "sharpest": sharpest, "robust_scale": scale})
+    truth = np.array([3.0, 30.0, 3.0, 5.0, min(2.0, sharpest)])
+    measured = form.design(tau_in, tau_out).evaluate(truth)[0]
+    measured *= np.where(np.arange(len(measured)) % 2, 1.01, 0.99)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit(form, form.design(tau_in, tau_out), measured, "J")
+    predicted = form.design(tau_in, tau_out).evaluate(found.theta)[0]
+    np.testing.assert_allclose(predicted, measured, rtol=0.05)

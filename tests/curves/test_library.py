@@ -140,3 +140,14 @@ def test_a_million_queries_are_predicted_in_a_second(llama):
         llama.curve.cost(tau_in, tau_out)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 1.0
+
+
+def test_an_interval_widens_with_its_level_and_holds_that_share_of_trials(shipped, llama):
+    rows = library.rows_behind(shipped, llama)
+    inside = {}
+    for level in (0.5, 0.9, 0.99):
+        low, high = llama.curve.runtime.interval(rows["tau_in"], rows["tau_out"], level=level)
+        assert (low >= 0).all()
+        inside[level] = ((low <= rows["runtime_s"]) & (rows["runtime_s"] <= high)).mean()
+    assert 0.5 <= inside[0.5] < inside[0.9] <= inside[0.99]
+    assert 0.85 <= inside[0.9] <= 0.97

@@ -15,8 +15,6 @@ TARGETS = [
     for system in ("dgx-a100-80gb", "dgx-h100-80gb")
     for model, devices in (("bloom-176b", 8), ("llama2-70b", 2), ("llama2-70b", 4), ("llama2-70b", 8))
 ]
-# Prefill of 70B on eight H100: three repeats of ten are half as long again as the others (11 % scatter).
-PREFILL_MISSED = {("dgx-h100-80gb", "llama2-70b", 8): 14.0}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def curve(fitted):
 def test_phases_are_predicted_within_their_targets_left_out(shipped, system, model, devices):
     p = library.fit(shipped, system=system, model=model, n_devices=devices).provenance
     assert p["curves"]["decode"]["loco_mape_pct"] <= 5
-    assert p["curves"]["prefill"]["loco_mape_pct"] <= PREFILL_MISSED.get((system, model, devices), 12)
+    assert p["curves"]["prefill"]["loco_mape_pct"] <= 12
     assert p["left_out_error"]["runtime_mape_pct"] <= 5
     if system == "dgx-a100-80gb":
         assert p["left_out_error"]["energy_mape_pct"] <= 6

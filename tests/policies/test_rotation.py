@@ -6,13 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsim.errors import InputError
 from llmsim.policies.rotation import Random, RoundRobin, Single, WeightedRandom, WeightedRoundRobin
-from llmsim.simulation.driver import View
-from tests.builders import deployment
+from tests.builders import Seen, deployment
 
 SHARES = [0.05, 0.2, 0.75]
 
@@ -21,7 +20,7 @@ def routes(policy, eligible, n, shares=SHARES, seed=0):
     policy.begin(
         [deployment(f"m{i}", share=share) for i, share in enumerate(shares)], np.random.default_rng(seed)
     )
-    return [policy.route(1, 1.0, View(0.0, eligible)) for _ in range(n)]
+    return [policy.route(1, 1.0, Seen(eligible)) for _ in range(n)]
 
 
 def test_round_robin_takes_turns():
@@ -32,6 +31,7 @@ def test_round_robin_passes_over_what_does_not_fit():
     assert routes(RoundRobin(), (0, 2), 4) == [0, 2, 0, 2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=5), st.integers(1, 300))
 def test_weighted_round_robin_keeps_to_the_shares_at_every_moment(weights, n):
     shares = [weight / sum(weights) for weight in weights]

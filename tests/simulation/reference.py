@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import groupby
-from math import ceil, inf, nan
+from math import ceil, inf, isnan, nan
 
 from llmsim.simulation.boundary import boundary_s
 
@@ -23,7 +23,6 @@ class Query:
     generated: int = 0
     own_blocks: int = 0
     chunked: int = 0
-    prompt: int = 0
     instance: int = -1
     start_s: float = nan
     first_token_s: float = nan
@@ -41,6 +40,7 @@ class Instance:
     waiting: list[Query] = field(default_factory=list)
     batch: list[Query] = field(default_factory=list)  # in order of admission
     next_s: float | None = None
+    ahead: list[Query] = field(default_factory=list)  # admitted, and not yet prefilled: chunked only
     gets_token: list[Query] = field(default_factory=list)  # at the next boundary
     stretch: tuple[float, float, float] | None = None  # start, first step, growth; None: the batch changed
     steps: int = 0
@@ -66,6 +66,12 @@ class Instance:
     def go_on(self, now_s):
         """Admit and prefill, or else take one decode step."""
         entered = self.admit(now_s)
+        if self.limits.chunk_tokens:
+            self.ahead += entered
+            self.make_room()
+            if self.ahead:
+                self.mixed_step(now_s)
+                return
         if entered:
             tokens = [query.tau_in + query.generated for query in entered]
             seconds, joules = self.costs.prefill(tokens)
@@ -92,6 +98,39 @@ class Instance:
         self.gets_token = list(self.batch)
         self.next_s = boundary_s(*self.stretch, self.steps)
 
+    def mixed_step(self, now_s):
+        """One chunk of prompts beside one decode step of the others."""
+        self.stretch = None
+        tokens, past, left = [], [], self.limits.chunk_tokens
+        decoding = [query for query in self.batch if query not in self.ahead]
+        self.gets_token = list(decoding)
+        pieces = []
+        for query in list(self.ahead):
+            piece = min(left, query.tau_in + query.generated - query.chunked)
+            if piece == 0:
+                break
+            left -= piece
+            tokens.append(piece)
+            past.append(query.chunked)
+            pieces.append((query, piece))
+            query.chunked += piece
+            if query.chunked == query.tau_in + query.generated:
+                self.ahead.remove(query)
+                self.gets_token.append(query)
+        seconds, joules = self.costs.prefill(tokens, past)
+        self.prefill_j += joules
+        for query, piece in pieces:
+            query.energy_j += joules * piece / sum(tokens)
+        step_s = step_j = 0.0
+        if decoding:
+            base_s, slope_s, base_j, slope_j = self.costs.steps(len(decoding))[-1]
+            context = sum(query.tau_in + query.generated for query in decoding)
+            step_s, step_j = base_s + slope_s * context, base_j + slope_j * context
+            for query in decoding:
+                query.energy_j += step_j / len(decoding)
+        self.decode_j += step_j
+        self.next_s = now_s + (seconds + step_s)
+
     def admit(self, now_s):
         entered = []
         if not self.waiting:
@@ -105,8 +144,9 @@ class Instance:
                 break
             self.waiting.pop(0)
             query.own_blocks = own
-            if query.generated == 0:
+            if isnan(query.start_s):
                 query.start_s = now_s
+            query.chunked = 0
             self.batch.append(query)
             entered.append(query)
             self.stretch = None
@@ -115,6 +155,8 @@ class Instance:
     def make_room(self):
         while self.blocks_for_next_step() > self.limits.kv_blocks:
             youngest = self.batch.pop()
+            if youngest in self.ahead:
+                self.ahead.remove(youngest)
             youngest.preemptions += 1
             self.waiting.insert(0, youngest)
             self.stretch = None

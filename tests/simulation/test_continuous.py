@@ -29,6 +29,7 @@ def draw_limits(rng):
         kv_blocks=int(rng.choice([12, 40, 90, 400, 100_000])),
         kv=str(rng.choice(["reserve", "grow"])),
         window_tokens=[None, None, 64, 100, 333][rng.integers(5)],
+        chunk_tokens=[None, None, 32, 100, 700][rng.integers(5)],
         prefill_after_s=float(rng.choice([0.0, 0.0, 0.3, np.inf])),
     )
 
@@ -47,8 +48,8 @@ def agree(ours, theirs, what):
     assert np.allclose(ours, theirs, rtol=1e-9, atol=0), (what, np.max(np.abs(ours / theirs - 1)))
 
 
-def compare(workload, predicted, costs, limits, instances, dispatch):
-    book, meters, clock = play_continuous(workload, predicted, costs, limits, instances, dispatch)
+def compare(workload, predicted, costs, limits, instances, dispatch, at_arrival=False):
+    book, meters, clock = play_continuous(workload, predicted, costs, limits, instances, dispatch, at_arrival)
     rows, fleet = reference.play(
         workload, predicted.tolist(), costs, limits, instances, reference.DISPATCHERS[dispatch]()
     )
@@ -75,7 +76,7 @@ def test_it_is_the_same_as_stepping_every_iteration(seed, n, instances, dispatch
     limits = draw_limits(rng)
     workload = draw_workload(rng, n, limits.kv_blocks, limits.window_tokens)
     predicted = predict(rng, workload.tau_out)
-    compare(workload, predicted, AffineCosts(), limits, instances, dispatch)
+    compare(workload, predicted, AffineCosts(), limits, instances, dispatch, at_arrival=bool(seed % 2))
 
 
 @settings(deadline=None, max_examples=60)

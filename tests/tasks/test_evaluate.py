@@ -46,8 +46,10 @@ def test_a_longer_horizon_adds_idle_energy_only(result):
     assert longer["energy_idle_j"] > result.summary["energy_idle_j"]
 
 
-def test_a_horizon_that_ends_too_soon_is_stretched_to_the_last_query(result):
-    assert run("fleet.horizon_s=1").summary["horizon_s"] == result.summary["horizon_s"]
+def test_a_horizon_that_ends_too_soon_is_stretched_to_the_last_query_and_said(result):
+    stretched = run("fleet.horizon_s=1").summary
+    assert stretched["horizon_s"] == result.summary["horizon_s"]
+    assert any("fleet.horizon_s=1 ends before" in warning for warning in stretched["warnings"])
 
 
 def test_leaving_out_baselines_changes_no_other_row(result):
@@ -90,9 +92,10 @@ def test_energy_alone_and_accuracy_alone_are_the_ends_of_the_trade_off(result):
 
 def test_the_papers_own_form_confesses_its_negative_energy():
     summary = run("curve=interaction", "baselines=[]").summary
-    found = summary["negative_predictions"]["llama2_7b@a100"]
+    found = summary["negative_predictions"]["llama2_7b@a100"]["energy"]
     assert found["queries_priced"] > 0
-    assert found["energy_priced_j"] < 0
+    assert found["priced_j"] < 0
+    assert summary["negative_predictions"]["llama2_7b@a100"]["runtime"]["priced_s"] < 0
     assert any("predicts negative energy" in warning for warning in summary["warnings"])
 
 
@@ -105,6 +108,8 @@ def test_a_model_without_an_accuracy_score_leaves_accuracy_absent_with_the_reaso
     summary = evaluate(config).summary
     assert summary["accuracy_pct"] is None
     assert "llama2_7b" in summary["absent"]["accuracy_pct"]
+    assert summary["deployments"]["llama2_13b@a100"]["accuracy_pct"] == pytest.approx(55.69)
+    assert summary["deployments"]["llama2_13b@a100"]["absent"] == {}
 
 
 def test_a_hardware_without_idle_power_leaves_idle_energy_absent_with_the_remedy():
@@ -148,6 +153,12 @@ def test_a_configuration_is_plain_data_and_survives_a_round_trip():
     [
         (["fleet.devices=0"], r"fleet\.devices=0: a fleet needs at least 1"),
         (["fleet.instances=0"], r"fleet\.instances=0"),
+        (["fleet.instances=100000000000"], "at most 10,000,000"),
+        (["fleet.shares.lama2_7b=0.5"], r"fleet\.shares\.lama2_7b: no such model. Did you mean 'llama2_7b'"),
+        (["fleet.devices_by_hardware.a10=5"], r"fleet\.devices_by_hardware\.a10: no such hardware"),
+        (["policy.min_share=1e300"], r"policy\.min_share=1e\+300"),
+        (["trials.path=[5]"], r"trials\.path"),
+        (["baselines=[{name: optimal, zeta: 2}]"], r"baselines\[0\]: policy\.zeta=2"),
         (["fleet.horizon_s=-1"], r"fleet\.horizon_s=-1"),
         (["fleet.horizon_s=nan"], r"fleet\.horizon_s=nan"),
         (["hardware=[]"], "Choose at least one hardware"),

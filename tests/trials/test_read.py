@@ -50,13 +50,19 @@ def test_energy_that_was_not_measured_is_absent(file):
     [
         (",9,", ",9.5,", r"line 3, column 'tau_in': '9.5' is not a whole number"),
         (",9,", ",nine,", r"column 'tau_in': 'nine' is not a number"),
+        (",9,", ",1_000,", r"column 'tau_in': '1_000' is not a number"),
+        (",9,", ",١٢,", r"column 'tau_in': '١٢' is not a number"),
         (",9,", ",-9,", r"column 'tau_in': '-9' is not between 1 and"),
         (",9,", ",1e12,", r"column 'tau_in': '1e12' is not between 1 and"),
         (",9,", ",,", r"column 'tau_in': '' is empty"),
-        (",0.5,", ",nan,", r"column 'runtime_s': 'nan' is not a finite number above 0"),
+        (",0.5,", ",nan,", r"column 'runtime_s': 'nan' is not a finite number"),
+        (",0.5,", ",1e400,", r"column 'runtime_s': '1e400' is not a finite number above 0"),
+        (",0.5,", ",0_5,", r"column 'runtime_s': '0_5' is not a number"),
         (",0.5,", ",0,", r"column 'runtime_s': '0' is not a finite number above 0"),
         (",0.5,", ",,", r"column 'runtime_s': '' is empty"),
-        (",70", ",-1", r"column 'energy_j': '-1' is not .*leave it empty where it was not measured"),
+        (",70", ",-1", r"column 'energy_j': '-1' is not .*Leave it empty where it was not measured"),
+        (",70", ",nan", r"column 'energy_j': 'nan' is not a finite number\. Leave it empty where it was not"),
+        (",70", ",7٠", r"column 'energy_j': '7٠' is not a number\. Leave it empty"),
         (",false,", ",maybe,", r"column 'kv_cache': 'maybe' is not true or false"),
         (",measured,", ",guessed,", r"column 'method': 'guessed' is not one of measured, estimated"),
         ("s,m,", ",m,", r"column 'system': '' is empty"),
@@ -67,6 +73,19 @@ def test_a_bad_cell_is_named_by_file_line_column_and_value(file, old, new, says)
     with pytest.raises(InputError, match=says) as error:
         read(file(HEADER, ROW, ROW.replace(old, new, 1)))
     assert "mine.csv" in str(error.value)
+
+
+@pytest.mark.parametrize("quoted", ['"s"x', '"s'])
+def test_wrong_quotes_are_refused_by_line(file, quoted):
+    with pytest.raises(InputError, match=r"mine\.csv, line 3: not valid CSV"):
+        read(file(HEADER, ROW, ROW.replace("s,", f"{quoted},", 1), ROW))
+
+
+def test_a_row_is_named_by_the_line_that_it_begins_on(file):
+    with pytest.raises(InputError, match=r"mine\.csv, line 3, column 'tau_in': 'x'"):
+        read(file(HEADER, ROW, ROW.replace("s,", '"s\nt",', 1).replace(",9,", ",x,")))
+    with pytest.raises(InputError, match=r"mine\.csv, line 5, column 'tau_in': 'x'"):
+        read(file(HEADER, ROW.replace("s,", '"s\nt",', 1), "", ROW.replace(",9,", ",x,")))
 
 
 def test_a_header_that_is_not_understood_is_refused(file):

@@ -218,6 +218,26 @@ def test_a_limit_below_one_is_refused(tmp_path: Path, limit: int) -> None:
             {"TIMESTAMP": [1.0], "tau_in": [1], "tau_out": [1]},
             ", row 1, column 'TIMESTAMP': '1' is not an ISO",
         ),
+        (
+            {"arrival_s": pa.array([0, None], pa.duration("ms")), "tau_in": [1, 1], "tau_out": [1, 1]},
+            ", row 2, column 'arrival_s': '' is empty",
+        ),
+        (
+            {"arrival_s": pa.array([0, -500], pa.duration("ms")), "tau_in": [1, 1], "tau_out": [1, 1]},
+            ", row 2, column 'arrival_s': '-0.5' is negative",
+        ),
+        (
+            {"arrival_s": pa.array([10**18 + 10**9], pa.duration("ns")), "tau_in": [1], "tau_out": [1]},
+            ", row 1, column 'arrival_s': '1000000001' is over 31 years",
+        ),
+        (
+            {"TIMESTAMP": pa.array([500], pa.duration("ms")), "tau_in": [1], "tau_out": [1]},
+            ", row 1, column 'TIMESTAMP': '500 ms' is not an ISO 8601 time",
+        ),
+        (
+            {"tau_in": pa.array([7], pa.duration("ns")), "tau_out": [1]},
+            ", row 1, column 'tau_in': '7 ns' is not a number",
+        ),
         ({"tau_in": [1], "tau_oot": [1]}, ": no column 'tau_out'. Found: tau_in, tau_oot."),
         ({"tau_in": pa.array([], pa.int64()), "tau_out": pa.array([], pa.int64())}, "columns but no rows"),
     ],

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,40 @@ def test_parquet_is_told_by_its_content_and_may_hold_times_and_text(tmp_path: Pa
     queries = read_trace(tmp_path / "t")
     assert queries.arrival_s.tolist() == [0, 2.5]
     assert (queries.tau_in.tolist(), queries.tau_out.tolist()) == ([1, 2], [3, 4])
+
+
+UNITS_PER_S = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+durations = st.sampled_from(sorted(UNITS_PER_S)).flatmap(
+    lambda unit: st.tuples(
+        st.just(unit),
+        st.lists(st.integers(0, int(MAX_ARRIVAL_S) * UNITS_PER_S[unit]), min_size=1, max_size=10),
+    )
+)
+
+
+@given(durations)
+def test_durations_are_read_as_the_nearest_number_of_seconds(
+    folder: Path, counted: tuple[str, list[int]]
+) -> None:
+    unit, counts = counted
+    table = pa.table(
+        {
+            "arrival_s": pa.array(counts, pa.duration(unit)),
+            "tau_in": [1] * len(counts),
+            "tau_out": [1] * len(counts),
+        }
+    )
+    parquet.write_table(table, folder / "durations.parquet")
+    expected = sorted(float(Fraction(count, UNITS_PER_S[unit])) for count in counts)
+    assert read_trace(folder / "durations.parquet").arrival_s.tolist() == expected
+
+
+def test_timedeltas_of_pandas_are_seconds(tmp_path: Path) -> None:
+    import pandas as pd
+
+    arrival = pd.to_timedelta(["500ms", "2s", "1 day 1ns"])
+    pd.DataFrame({"arrival_s": arrival, "tau_in": 1, "tau_out": 2}).to_parquet(tmp_path / "t.parquet")
+    assert read_trace(tmp_path / "t.parquet").arrival_s.tolist() == [0.5, 2.0, 86_400.000000001]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "azure", "shipped"])

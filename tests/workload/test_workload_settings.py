@@ -173,3 +173,25 @@ def test_without_variation_all_lengths_are_alike() -> None:
 
 def bytes_of(queries: Queries) -> bytes:
     return queries.arrival_s.tobytes() + queries.tau_in.tobytes() + queries.tau_out.tobytes()
+
+
+def test_a_trace_can_be_cut_sped_up_repeated_and_given_other_arrivals():
+    whole = load(node("azure_conv"), rng())
+    part = load(node("azure_conv", window_s=[100, 400]), rng())
+    assert len(part) == ((whole.arrival_s >= 100) & (whole.arrival_s < 400)).sum()
+    fast = load(node("azure_conv", speed=4.0), rng())
+    assert fast.arrival_s[-1] == pytest.approx(whole.arrival_s[-1] / 4)
+    twice = load(node("azure_conv", repeat=2, repeat_jitter_s=1.0), rng())
+    assert len(twice) == 2 * len(whole)
+    poisson = {"process": "poisson", "rate_per_s": 3.0}
+    other = load(node("azure_conv", arrivals=poisson), rng())
+    assert other.tau_in.tolist() == whole.tau_in.tolist()
+    assert len(other) / other.arrival_s[-1] == pytest.approx(3.0, rel=0.05)
+    drawn = load(node("azure_conv", arrivals=poisson, resample=500), rng())
+    pairs = set(zip(whole.tau_in.tolist(), whole.tau_out.tolist(), strict=True))
+    assert len(drawn) == 500
+    assert set(zip(drawn.tau_in.tolist(), drawn.tau_out.tolist(), strict=True)) <= pairs
+
+
+def test_lengths_cannot_be_drawn_without_arrivals():
+    assert "workload.resample=5: needs workload.arrivals" in refusal("azure_conv", resample=5)

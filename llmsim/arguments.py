@@ -1,0 +1,152 @@
+"""The words of the command line: where `conf/` is, which options it has, and one form for every word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from llmsim.errors import InputError, did_you_mean
+
+# Groups whose parameters a chosen option may lack: set with ++, so that a sweep over one composes and the
+# option that lacks it fails in its own job, by name, without losing the others.
+PLUGIN_GROUPS = ("policy", "backend", "curve", "meter")
+# Groups of which several options may be chosen at once.
+LIST_GROUPS = ("hardware", "model")
+# Mappings from names to values, to which a word may add a name.
+OPEN_MAPS = ("fleet.shares", "fleet.devices_by_hardware", "fleet.devices_per_instance")
+# Groups that may be left empty.
+_MAY_BE_NULL = ("experiment",)
+
+
+def conf_folder() -> Path:
+    """The folder of YAML files: a checkout's own, or else the copy inside the installed package.
+
+    The checkout's comes first because an editable install also copies `conf/` into site-packages, where it
+    goes stale.
+
+    Raises:
+        InputError: neither is there (a broken installation).
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent / "conf", package / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise InputError(f"No conf/ beside {package} nor inside it: reinstall llmsim.")
+
+
+def groups() -> dict[str, list[str]]:
+    """Each configuration group with its options, sorted."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(conf_folder().glob("*/*.yaml")):
+        found.setdefault(file.parent.name, []).append(file.stem)
+    return found
+
+
+def normalise(arguments: Sequence[str]) -> list[str]:
+    """Command-line words in the one form that Hydra is given.
+
+    ``+hardware=a100`` means ``hardware=a100`` (several ``+hardware=`` make a list); ``policy.x=`` becomes
+    ``++policy.x=`` (see PLUGIN_GROUPS), and so do words that add a name to a mapping (OPEN_MAPS); a sweep has
+    no baselines unless it names some. Flags and everything else pass through.
+
+    >>> normalise(["+policy=optimal", "policy.zeta=0,1", "--multirun"])
+    ['policy=optimal', '++policy.zeta=0,1', '--multirun', 'baselines=[]']
+    """
+    known = groups()
+    added: dict[str, list[str]] = {}
+    words: list[str] = []
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        bare = key.lstrip("+")
+        if word.startswith("-") or not equals:
+            words.append(word)
+        elif bare in known and key.startswith("+") and bare in LIST_GROUPS:
+            if bare not in added:
+                words.append(f"{bare}=")  # placed here, filled below
+            added.setdefault(bare, []).append(value)
+        elif bare in known:
+            words.append(f"{bare}={value}")
+        elif _is_open(bare):
+            words.append(f"++{bare}={value}")
+        else:
+            words.append(word)
+    for group, values in added.items():
+        several = values[0] if len(values) == 1 else f"[{','.join(value.strip('[]') for value in values)}]"
+        words[words.index(f"{group}=")] = f"{group}={several}"
+    if {"-m", "--multirun"} & set(words) and not any(word.startswith("baselines=") for word in words):
+        words.append("baselines=[]")  # a sweep compares its runs with each other
+    return words
+
+
+def _is_open(key: str) -> bool:
+    """Whether a word may set a key that the composed configuration lacks."""
+    in_plugin = "." in key and key.split(".")[0] in PLUGIN_GROUPS
+    return in_plugin or any(key == name or key.startswith(f"{name}.") for name in OPEN_MAPS)
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse an option that its group lacks, before anything is composed or run.
+
+    Raises:
+        InputError: with the group, the unknown option and the nearest known one; or an override that cannot
+            be parsed.
+    """
+
+    known = groups()
+    seen: set[str] = set()
+    for override in _parsed(overrides):
+        group = override.key_or_group
+        if group not in known or override.is_delete():
+            continue
+        if group in seen:
+            several = f"Several at once: '{group}=[one,two]'." if group in LIST_GROUPS else "Choose one."
+            raise InputError(f"{group}= is given more than once. {several}")
+        seen.add(group)
+        for option in _options(override, known[group]):
+            if option in ("None", "null") and group not in _MAY_BE_NULL:
+                raise InputError(f"{group}={option}: choose one. Known: {', '.join(known[group])}.")
+            if option not in (*known[group], "None", "null"):
+                raise InputError(
+                    f"{group}={option}: no such {group}. {did_you_mean(option, known[group], group)}"
+                )
+
+
+def _parsed(overrides: Sequence[str]) -> list[Any]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for word in overrides:
+        if (
+            not isinstance(word, str)
+            or word.startswith("-")
+            or ("=" not in word and not word.startswith("~"))
+        ):
+            raise InputError(f"{word!r}: expected a word such as 'hardware=a100' or 'policy.zeta=0.3'.")
+        if word.startswith("="):
+            raise InputError(f"'{word}': a setting's name is missing before the =.")
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise InputError(f"The arguments cannot be read. {str(error).splitlines()[0]}") from error
+
+
+def _options(override: Any, known: Sequence[str]) -> Iterator[str]:
+    """The options that an override of a group chooses, those of a sweep and of a pattern included."""
+    from hydra.core.override_parser.types import Glob
+
+    value = override.value()
+    if isinstance(value, Glob):
+        patterns = value.include
+        if not any(fnmatch(name, pattern) for name in known for pattern in patterns):
+            raise InputError(f"{override.input_line}: matches none of {', '.join(known)}.")
+        return
+    if override.is_sweep_override():
+        values = [str(item) for item in override.sweep_string_iterator()]
+    else:
+        values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    for names in values:
+        for option in names.strip("[]").split(","):
+            if option.strip():
+                yield option.strip()
