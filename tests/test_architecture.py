@@ -26,6 +26,7 @@ FLOORS = [
     ["fleet"],
     ["backends"],
     ["policies"],
+    ["measurement"],
     ["simulation"],
     ["report"],
     ["tasks"],

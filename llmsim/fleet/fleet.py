@@ -57,7 +57,9 @@ class FleetSpec:
         Raises:
             InputError: unknown keys, wrong types, or values out of range.
         """
-        spec = parse(cls, node, "fleet")
+        own = {key: value for key, value in node.items() if key != "serving"}
+        serving = Serving.from_config(node.get("serving") or {})
+        spec = replace(parse(cls, own, "fleet"), serving=serving)
         counts = {
             "fleet.devices": spec.devices,
             "fleet.instances": spec.instances,
@@ -76,7 +78,6 @@ class FleetSpec:
             raise InputError(
                 f"fleet.horizon_s={spec.horizon_s}: expected a positive number of seconds, or null."
             )
-        spec.serving.check()
         if spec.instances is not None and spec.instances > MOST_INSTANCES:
             raise InputError(f"fleet.instances={spec.instances}: expected at most {MOST_INSTANCES:,}.")
         if spec.instances is None and spec.devices is None and not spec.devices_by_hardware:
