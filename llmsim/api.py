@@ -13,6 +13,8 @@ from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import Prices
+from llmsim.measurement.cell import Bench, Cell, Exercise, OutOfMemory, Passes
+from llmsim.measurement.contract import Meter, Reading
 from llmsim.policies.contract import (
     Attentive,
     Certificate,
@@ -38,23 +40,30 @@ __all__ = [
     "Advance",
     "Attentive",
     "Backend",
+    "Bench",
+    "Cell",
     "Certificate",
     "Config",
     "Cost",
     "Deployment",
     "Engine",
     "Evaluation",
+    "Exercise",
     "FleetView",
     "Frontier",
     "Hardware",
     "InputError",
+    "Meter",
     "Model",
     "OfflinePolicy",
     "OnlinePolicy",
+    "OutOfMemory",
+    "Passes",
     "Plan",
     "Prices",
     "Queries",
     "QueryCurve",
+    "Reading",
     "Regret",
     "Selective",
     "Target",

@@ -31,6 +31,7 @@ FLOORS = [
     ["report"],
     ["tasks"],
     ["api"],
+    ["testing"],
     ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

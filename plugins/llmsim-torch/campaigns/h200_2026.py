@@ -128,6 +128,7 @@ def open_bench(model: Any, job: Job, pool: int, device: str) -> Any:
     """The model in memory."""
     import torch
     import transformers
+
     from llmsim_torch.bench import TorchBench
     from llmsim_torch.decoder import Decoder
     from llmsim_torch.ops import Heads, TorchOps

@@ -55,6 +55,7 @@ class Resident:
         self.tokens = torch.empty(0, dtype=torch.int64)
         self.lengths = torch.empty(0, dtype=torch.int32)
         self._steps: dict[tuple[int, int], tuple[Tensor, Callable[[], None]]] = {}
+        self._chosen: dict[tuple[int, int], tuple[int, ...]] = {}
         self._passes: dict[tuple[int, int, int], Pass] = {}
         self._memory: tuple[int, int] | None = None
 
@@ -71,6 +72,7 @@ class Resident:
             self.lengths = torch.zeros(slots, dtype=torch.int32, device=self.device)
             self.slots = slots
             self._steps.clear()
+            self._chosen.clear()
             self._passes.clear()
             self._memory = None  # a pool goes with the last graph that used it
         return self.caches[0].keys.shape[2]
@@ -87,8 +89,11 @@ class Resident:
             self.lengths.copy_(before[0])
             self.tokens.copy_(before[1])
             self._steps[key] = (chosen, run)
+            self._chosen[key] = tuple(slots)
         chosen, run = self._steps[key]
-        chosen.copy_(torch.tensor(slots))
+        if self._chosen.get(key) != tuple(slots):
+            chosen.copy_(torch.tensor(slots))
+            self._chosen[key] = tuple(slots)
         return run
 
     def prefill(
