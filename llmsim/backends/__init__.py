@@ -8,6 +8,5 @@ BACKENDS = Registry(
     built_in={"simulator": "llmsim.backends.simulator:Simulator"},
     elsewhere={
         "torch": "pip install ./plugins/llmsim-torch (in llmsim's checkout)",
-        "onnxruntime": "pip install ./plugins/llmsim-onnxruntime (in llmsim's checkout)",
     },
 )
