@@ -13,7 +13,19 @@ from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import Prices
-from llmsim.policies.contract import Certificate, FleetView, OfflinePolicy, OnlinePolicy, Plan, Selective
+from llmsim.measurement.cell import Bench, Cell, Exercise, OutOfMemory, Passes
+from llmsim.measurement.contract import Meter, Reading
+from llmsim.policies.contract import (
+    Attentive,
+    Certificate,
+    FleetView,
+    OfflinePolicy,
+    OnlinePolicy,
+    Plan,
+    Selective,
+)
+from llmsim.policies.frontier import Frontier, frontier
+from llmsim.policies.regret import Regret, regret
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
@@ -26,25 +38,37 @@ API_VERSION = 1
 __all__ = [
     "API_VERSION",
     "Advance",
+    "Attentive",
     "Backend",
+    "Bench",
+    "Cell",
     "Certificate",
     "Config",
     "Cost",
     "Deployment",
     "Engine",
     "Evaluation",
+    "Exercise",
     "FleetView",
+    "Frontier",
     "Hardware",
     "InputError",
+    "Meter",
     "Model",
     "OfflinePolicy",
     "OnlinePolicy",
+    "OutOfMemory",
+    "Passes",
     "Plan",
     "Prices",
     "Queries",
     "QueryCurve",
+    "Reading",
+    "Regret",
     "Selective",
     "Target",
     "evaluate",
+    "frontier",
     "load_config",
+    "regret",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmsim.config import parse
@@ -20,11 +20,13 @@ class Registry:
         kind: the configuration group, such as ``policy``.
         entry_points: the entry-point group that other distributions use.
         built_in: name to ``module:Class``; imported on use, because a bare checkout has no entry points.
+        elsewhere: names that another distribution brings, to the command that installs it.
     """
 
     kind: str
     entry_points: str
     built_in: Mapping[str, str]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Every known name, sorted."""
@@ -41,6 +43,8 @@ class Registry:
             found: type[Any] = getattr(importlib.import_module(module), attribute)
             return found
         others = self._others()
+        if name not in others and name in self.elsewhere:
+            raise InputError(f"{self.kind}={name} is not installed. Install it: {self.elsewhere[name]}")
         if name not in others:
             raise InputError(
                 f"{self.kind}={name}: no such {self.kind}. {did_you_mean(name, self.names(), self.kind)}"

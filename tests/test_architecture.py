@@ -26,10 +26,12 @@ FLOORS = [
     ["fleet"],
     ["backends"],
     ["policies"],
+    ["measurement"],
     ["simulation"],
     ["report"],
     ["tasks"],
     ["api"],
+    ["testing"],
     ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,4 +6,8 @@ BACKENDS = Registry(
     kind="backend",
     entry_points="llmsim.backends",
     built_in={"simulator": "llmsim.backends.simulator:Simulator"},
+    elsewhere={
+        "torch": "pip install ./plugins/llmsim-torch (in llmsim's checkout)",
+        "onnxruntime": "pip install ./plugins/llmsim-onnxruntime (in llmsim's checkout)",
+    },
 )

@@ -18,6 +18,10 @@ from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
 
+Fit = Callable[[Hardware, Model, int | None], FittedCurve]
+
+# Shares further apart than this are a slip of the keyboard, and their sums lose the smaller.
+_LEAST_SHARE, _MOST_SHARE = 1e-9, 1e9
 # More instances of one deployment than any data centre has; each takes memory in the simulator.
 MOST_INSTANCES = 10_000_000
 # Room for the rounding of a share times a device count that is a whole number on paper.
@@ -72,8 +76,11 @@ class FleetSpec:
             if count is not None and count < 1:
                 raise InputError(f"{where}={count}: a fleet needs at least 1.")
         for model, share in spec.shares.items():
-            if not math.isfinite(share) or share <= 0:
-                raise InputError(f"fleet.shares.{model}={share}: a share is a positive, finite weight.")
+            if not _LEAST_SHARE <= share <= _MOST_SHARE:
+                raise InputError(
+                    f"fleet.shares.{model}={share}: a share is a positive weight, from {_LEAST_SHARE:g} to "
+                    f"{_MOST_SHARE:g}."
+                )
         if spec.horizon_s is not None and not (math.isfinite(spec.horizon_s) and spec.horizon_s > 0):
             raise InputError(
                 f"fleet.horizon_s={spec.horizon_s}: expected a positive number of seconds, or null."
@@ -105,7 +112,7 @@ class Fleet:
     """All deployments of a run.
 
     Attributes:
-        deployments: what a policy chooses between, in the order of models, then hardware.
+        deployments: what a policy chooses between, in the order of hardware, then models.
         absent: chosen pairs that could not be deployed, name to reason.
         notes: what was assumed, one sentence each.
         horizon_s: as in FleetSpec.
@@ -129,7 +136,7 @@ def build(
     spec: FleetSpec,
     hardware: Sequence[Hardware],
     models: Sequence[Model],
-    fit: Callable[[Hardware, Model, int | None], FittedCurve],
+    fit: Fit,
 ) -> Fleet:
     """Every chosen pair that has a curve, with its part of the devices.
 
@@ -145,17 +152,7 @@ def build(
         notes.append(
             f"fleet.instances={spec.instances} is set for every deployment: fleet.devices is not used."
         )
-    absent: dict[str, str] = {}
-    fitted: dict[tuple[str, str], FittedCurve] = {}
-    for node in hardware:
-        for model in models:
-            try:
-                fitted[model.name, node.name] = fit(node, model, spec.devices_per_instance.get(model.name))
-            except NoCurve as reason:
-                absent[f"{model.name}@{node.name}"] = str(reason)
-    if not fitted:
-        reasons = "\n".join(f"  {pair}: {reason}" for pair, reason in absent.items())
-        raise InputError(f"None of the chosen pairs of model and hardware has curves:\n{reasons}")
+    fitted, absent = _fitted(spec, hardware, models, fit)
     weights = _weights(spec, fitted, notes)
     deployments = []
     for node in hardware:
@@ -188,6 +185,24 @@ def build(
         topology = TopologySpec.from_config(spec.topology)
         fleet = connect(build_graph(topology, fleet), fleet, topology.bytes_per_token)
     return Fleet(fleet, absent, tuple(notes), spec.horizon_s)
+
+
+def _fitted(
+    spec: FleetSpec, hardware: Sequence[Hardware], models: Sequence[Model], fit: Fit
+) -> tuple[dict[tuple[str, str], FittedCurve], dict[str, str]]:
+    """The curve of every chosen pair that has one, and why the others have none."""
+    absent: dict[str, str] = {}
+    fitted: dict[tuple[str, str], FittedCurve] = {}
+    for node in hardware:
+        for model in models:
+            try:
+                fitted[model.name, node.name] = fit(node, model, spec.devices_per_instance.get(model.name))
+            except NoCurve as reason:
+                absent[f"{model.name}@{node.name}"] = str(reason)
+    if not fitted:
+        reasons = "\n".join(f"  {pair}: {reason}" for pair, reason in absent.items())
+        raise InputError(f"None of the chosen pairs of model and hardware has curves:\n{reasons}")
+    return fitted, absent
 
 
 def _discipline(serving: Serving, fitted: FittedCurve) -> str:
@@ -228,10 +243,12 @@ def _instances(
     small = [name for name, instances in found.items() if instances < 1]
     if small:
         name = small[0]
+        listed = hardware.name in spec.devices_by_hardware
+        key = f"fleet.devices_by_hardware.{hardware.name}" if listed else "fleet.devices"
         needed = max(math.ceil(sizes[name] / part - _ROUNDING) for name, part in parts.items())
         raise InputError(
             f"The fleet is too small: {name}'s share of {devices} {hardware.name} devices is "
-            f"{devices * parts[name]:.3g}, and one instance needs {sizes[name]}. Set fleet.devices to at "
+            f"{devices * parts[name]:.3g}, and one instance needs {sizes[name]}. Set {key} to at "
             f"least {needed}, give {name} a larger share in fleet.shares, or choose fewer models."
         )
     if max(found.values()) > MOST_INSTANCES:

@@ -96,7 +96,7 @@ def expand(flow: IntArray, group_of: NDArray[np.int64]) -> IntArray:
         flow: shape (g, k).
         group_of: each query's group, shape (n,).
     """
-    places = np.zeros(len(flow), dtype=np.int8)
+    places = np.zeros(len(flow), dtype=np.int16)
     only = np.zeros(len(flow), dtype=np.int64)
     for column in range(flow.shape[1]):
         used = flow[:, column] > 0

@@ -77,25 +77,32 @@ def check_feasible(count: IntArray, eligible: BoolArray, bounds: Bounds) -> None
         if low > high:
             raise InputError(f"{name}: at least {low} and at most {high} queries cannot both hold.")
     size = len(bounds.names)
-    subsets = range(1, 2**size) if size <= _ALL_SUBSETS else (*(1 << i for i in range(size)), 2**size - 1)
     patterns, weight = _patterns(count, eligible)
-    for subset in subsets:
-        inside = np.array([bool(subset >> i & 1) for i in range(size)])
-        names = [name for name, chosen in zip(bounds.names, inside, strict=True) if chosen]
-        reach = int(weight[patterns[:, inside].any(axis=1)].sum())
-        need = int(bounds.lower[inside].sum())
-        if need > reach:
+    inside = _subsets(size)
+    fits = (inside.astype(np.int64) @ patterns.T.astype(np.int64)) > 0
+    elsewhere = (~inside).astype(np.int64) @ patterns.T.astype(np.int64) > 0
+    need, reach = inside @ bounds.lower, fits @ weight
+    room, captive = inside @ bounds.upper, ~elsewhere @ weight
+    for subset in np.flatnonzero((need > reach) | (captive > room))[:1]:
+        names = ", ".join(name for name, chosen in zip(bounds.names, inside[subset], strict=True) if chosen)
+        if need[subset] > reach[subset]:
             raise InputError(
-                f"The lower bounds of {', '.join(names)} need {need} queries together, and only {reach} of "
-                f"{total} fit there: {need - reach} too many. Lower policy.min_share or policy.min_queries."
+                f"The lower bounds of {names} need {need[subset]} queries together, and only {reach[subset]} "
+                f"of {total} fit there: {need[subset] - reach[subset]} too many. Lower policy.min_share or "
+                "policy.min_queries."
             )
-        captive = int(weight[~patterns[:, ~inside].any(axis=1)].sum())
-        room = int(bounds.upper[inside].sum())
-        if captive > room:
-            raise InputError(
-                f"The upper bounds of {', '.join(names)} leave room for {room} queries, and {captive} fit "
-                f"nowhere else: {captive - room} too many. Raise policy.max_share."
-            )
+        raise InputError(
+            f"The upper bounds of {names} leave room for {room[subset]} queries, and {captive[subset]} fit "
+            f"nowhere else: {captive[subset] - room[subset]} too many. Raise policy.max_share."
+        )
+
+
+def _subsets(size: int) -> BoolArray:
+    """Sets of deployments, a row each: all but the empty one, or the single ones and all together."""
+    if size > _ALL_SUBSETS:
+        return np.vstack([np.eye(size, dtype=bool), np.ones(size, dtype=bool)])
+    bits: BoolArray = (np.arange(1, 2**size)[:, None] >> np.arange(size) & 1).astype(bool)
+    return bits
 
 
 def _patterns(count: IntArray, eligible: BoolArray) -> tuple[BoolArray, IntArray]:

@@ -40,9 +40,10 @@ class ZetaCost(OnlineObjective):
         """The first of the least."""
         eligible = view.eligible
         costs = self.costs(tau_in + tau_out_hat, view)
+        before = self._before(view)
         least, chosen, own = math.inf, eligible[0], costs[0]
         for index, cost in zip(eligible, costs, strict=True):
-            value = self._sum[index] + cost + self._extra(index, view)
+            value = before[index] + cost
             if value < least:
                 least, chosen, own = value, index, cost
         if self.accumulate:
@@ -55,8 +56,9 @@ class ZetaCost(OnlineObjective):
         if self.accumulate:
             self._sum[deployment] -= self._cost.pop(query)
 
-    def _extra(self, index: int, view: FleetView) -> float:
-        return 0.0
+    def _before(self, view: FleetView) -> list[float]:
+        """What each deployment costs without the query."""
+        return self._sum
 
 
 @dataclass
@@ -74,9 +76,12 @@ class QueueAware(ZetaCost):
         if not (math.isfinite(self.penalty) and self.penalty >= 0):
             raise InputError(f"policy.penalty={self.penalty}: expected a number from 0 upwards.")
 
-    def _extra(self, index: int, view: FleetView) -> float:
-        waiting = view.present[index] - view.slots[index]
-        return self.penalty * waiting if waiting > 0 else 0.0
+    def _before(self, view: FleetView) -> list[float]:
+        penalty = self.penalty
+        return [
+            cost + penalty * (present - slots) if present > slots else cost
+            for cost, present, slots in zip(self._sum, view.present, view.slots, strict=True)
+        ]
 
 
 @dataclass
@@ -93,7 +98,7 @@ class DualPrice(CountBounds, OnlineObjective):
     """
 
     first_queries: int = 100
-    window: int = 2000
+    window: int = 1000
 
     def __post_init__(self) -> None:
         OnlineObjective.__post_init__(self)

@@ -46,12 +46,12 @@ class CountProblem:
         part = self.count[rows].sum() / self.count.sum()
         return CountProblem(self.cost[rows], self.count[rows], self.eligible[rows], self.bounds.scaled(part))
 
-    def mismatch(self, best: NDArray[np.int8], prices: FloatArray) -> float:
+    def mismatch(self, best: NDArray[np.int16], prices: FloatArray) -> float:
         """By how many queries the places miss the bounds, or keep them where a price says that they bind."""
         load = np.bincount(best, weights=self.count, minlength=len(prices)).astype(np.float64)
         return self.bounds.mismatch(load, prices)
 
-    def solve(self, best: NDArray[np.int8], rows: IntArray, near: FloatArray) -> Solution | None:
+    def solve(self, best: NDArray[np.int16], rows: IntArray, near: FloatArray) -> Solution | None:
         """The optimum with every group but `rows` at its best place, or None where there is none."""
         fixed = fixed_load(self.count, best, rows, self.cost.shape[1])
         left = self.bounds.less(fixed)
@@ -63,7 +63,7 @@ class CountProblem:
         return Solution(best, rows, flow, residual_prices(cost, flow, eligible, load, self.bounds, near))
 
 
-def fixed_load(count: IntArray, best: NDArray[np.int8], rows: IntArray, size: int) -> IntArray:
+def fixed_load(count: IntArray, best: NDArray[np.int16], rows: IntArray, size: int) -> IntArray:
     """Queries on each deployment of the groups that are not in `rows`, shape (k,)."""
     everywhere = np.bincount(best, weights=count, minlength=size)
     freed = np.bincount(best[rows], weights=count[rows], minlength=size)

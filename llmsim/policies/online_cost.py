@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,21 +48,25 @@ class OnlineObjective:
             tokens: prompt and predicted answer together.
         """
         eligible, zeta = view.eligible, self.zeta
-        costs = [0.0] * len(eligible)
+        by_energy = by_other = 0.0
+        energy_j: Sequence[float] = ()
+        other: Sequence[float] = ()
         if zeta > 0:
             energy_j = view.energy_j
-            own = [energy_j[index] for index in eligible]
-            self._largest_energy = max(self._largest_energy, *own)
-            scale = zeta / self._largest_energy if self._largest_energy > 0 else 0.0
-            costs = [scale * value for value in own]
+            largest = max([energy_j[index] for index in eligible])
+            if largest > self._largest_energy:
+                self._largest_energy = largest
+            by_energy = zeta / self._largest_energy if self._largest_energy > 0 else 0.0
         if zeta < 1:
-            if self.against == "accuracy":
-                accuracy_pct = view.accuracy_pct
-                own, sign = [tokens * accuracy_pct[index] for index in eligible], zeta - 1
-            else:
-                runtime_s = view.runtime_s
-                own, sign = [runtime_s[index] for index in eligible], 1 - zeta
-            self._largest_other = max(self._largest_other, *own)
-            scale = sign / self._largest_other if self._largest_other > 0 else 0.0
-            costs = [cost + scale * value for cost, value in zip(costs, own, strict=True)]
-        return costs
+            accuracy = self.against == "accuracy"
+            other, factor = (view.accuracy_pct, tokens) if accuracy else (view.runtime_s, 1.0)
+            largest = factor * max([other[index] for index in eligible])
+            if largest > self._largest_other:
+                self._largest_other = largest
+            if self._largest_other > 0:
+                by_other = (zeta - 1 if accuracy else 1 - zeta) * factor / self._largest_other
+        if not other:
+            return [by_energy * energy_j[index] for index in eligible]
+        if not energy_j:
+            return [by_other * other[index] for index in eligible]
+        return [by_energy * energy_j[index] + by_other * other[index] for index in eligible]

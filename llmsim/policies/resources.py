@@ -52,7 +52,7 @@ class Resource:
             self.what, self.usage[index], self.row_of, self.capacity * part, self.names, self.setting
         )
 
-    def used(self, places: NDArray[np.int8], count: IntArray) -> FloatArray:
+    def used(self, places: NDArray[np.int16], count: IntArray) -> FloatArray:
         """What is used of each row when each group is at one place."""
         total = np.zeros(len(self.capacity))
         for column, row in enumerate(self.row_of.tolist()):
@@ -98,7 +98,7 @@ class ResourceProblem:
         resources = tuple(resource.rows(index, part) for resource in self.resources)
         return ResourceProblem(self.cost[index], self.count[index], self.eligible[index], bounds, resources)
 
-    def mismatch(self, best: NDArray[np.int8], prices: FloatArray) -> float:
+    def mismatch(self, best: NDArray[np.int16], prices: FloatArray) -> float:
         """By how many mean queries the places miss the bounds, or keep them where a price says they bind."""
         size = self.cost.shape[1]
         load = np.bincount(best, weights=self.count, minlength=size).astype(np.float64)
@@ -112,7 +112,7 @@ class ResourceProblem:
                 missed += float(np.sum(np.where(priced, np.abs(excess), np.maximum(excess, 0)))) / mean
         return missed
 
-    def solve(self, best: NDArray[np.int8], rows: IntArray, near: FloatArray) -> Solution | None:
+    def solve(self, best: NDArray[np.int16], rows: IntArray, near: FloatArray) -> Solution | None:
         """The relaxation with every group but `rows` at its best place, or None where there is none."""
         fixed = fixed_load(self.count, best, rows, self.cost.shape[1])
         taken = [

@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 
 from llmsim.curves.cost import IntArray
+from llmsim.policies.assignment import total
 from llmsim.policies.resources import Resource, ResourceProblem
 from llmsim.policies.sifting import Solution, near
 
 # Groups up to this many are placed by CP-SAT alone, to the optimum.
 EXACT = 40
-# Groups that it costs least to move into or out of each deployment, at first; four times as many each time.
-_NEAR, _GROWTH, _LARGEST = 12, 4, 4000
+# Groups that it costs least to move into or out of each deployment: so many at first, then more; those past
+# `_ENOUGH` only while there is no plan at all.
+_NEAR, _ENOUGH = (12, 48, 192, 768, 3072), 192
 # CP-SAT's units of deterministic time; about seconds. Wall-clock limits would make results vary.
-_EFFORT, _EFFORT_EXACT = 1.0, 60.0
+_EFFORT, _EFFORT_EXACT = 0.5, 60.0
 # CP-SAT may stop when it is proved within this part of the sum of the costs' sizes.
 _GOOD_ENOUGH = 1e-6
+# More queries are placed anew while the plan is not proved within this part.
+_TRY_MORE = 5e-6
 # Sums of whole coefficients stay below this.
 _INTEGER_RANGE = 2.0**50
 # A part of each capacity kept back for the rounding of sums in float64.
@@ -46,26 +50,31 @@ class Rounded:
 def round_plan(problem: ResourceProblem, relaxed: Solution, size: float) -> Rounded | None:
     """A whole plan near the relaxation, or None where none was found.
 
+    More and more queries are placed anew until the plan is good enough, or the effort is spent.
+
     Args:
         size: what a gap is relative to.
     """
-    flow = np.rint(relaxed.table(problem.count)).astype(np.int64)
     groups = len(problem.count)
+    target = problem.dual_value(relaxed.prices) + _TRY_MORE * size
+    whole = np.rint(relaxed.table(problem.count)).astype(np.int64)
     split = np.zeros(groups, dtype=bool)
     split[relaxed.rows] = np.abs(relaxed.flow - np.rint(relaxed.flow)).max(axis=1, initial=0.0) > 1e-6
-    number = _NEAR
-    while True:
-        free = (
-            np.ones(groups, dtype=bool) if groups <= EXACT else split | near(problem, relaxed.prices, number)
-        )
+    best: Rounded | None = None
+    least = np.inf
+    for number in _NEAR:
+        free = split | near(problem, relaxed.prices, groups if groups <= EXACT else number)
         rows = np.flatnonzero(free)
-        placed = _place(_left(problem, flow, rows), size, whole=len(rows) == groups)
+        placed = _place(_left(problem, whole, rows), size, whole=len(rows) == groups)
         if placed is not None:
+            flow = whole.copy()
             flow[rows] = placed.flow
-            return Rounded(flow, placed.lower_bound)
-        if len(rows) == groups or number > _LARGEST:
-            return None
-        number *= _GROWTH
+            objective = total(problem.cost, flow)
+            if objective < least:
+                best, least = Rounded(flow, placed.lower_bound), objective
+        if len(rows) == groups or least <= target or (best is not None and number >= _ENOUGH):
+            break
+    return best
 
 
 def _left(problem: ResourceProblem, flow: IntArray, rows: IntArray) -> ResourceProblem:
@@ -115,6 +124,8 @@ def _place(problem: ResourceProblem, size: float, whole: bool) -> Rounded | None
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1  # several race each other, and results would vary
     solver.parameters.random_seed = 0
+    # With coefficients of this size its presolve has cut off optima (OR-Tools 9.15), as brute force showed.
+    solver.parameters.cp_model_presolve = False
     solver.parameters.max_deterministic_time = _EFFORT_EXACT if whole else _EFFORT
     solver.parameters.absolute_gap_limit = 0.0 if whole else _GOOD_ENOUGH * size * scale
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

@@ -42,7 +42,7 @@ class Solution:
         prices: what proves it, as the problem reads them.
     """
 
-    best: NDArray[np.int8]
+    best: NDArray[np.int16]
     rows: IntArray
     flow: NDArray[Any]
     prices: FloatArray
@@ -82,11 +82,11 @@ class Problem(Protocol):
         """Some of the groups with their part of the bounds."""
         ...
 
-    def mismatch(self, best: NDArray[np.int8], prices: FloatArray) -> float:
+    def mismatch(self, best: NDArray[np.int16], prices: FloatArray) -> float:
         """By how many queries the places miss the bounds, or keep them where a price says that they bind."""
         ...
 
-    def solve(self, best: NDArray[np.int8], rows: IntArray, near: FloatArray) -> Solution | None:
+    def solve(self, best: NDArray[np.int16], rows: IntArray, near: FloatArray) -> Solution | None:
         """The optimum with every group but `rows` at its best place, or None where there is none.
 
         Args:
@@ -103,7 +103,7 @@ def sift(problem: Problem, start: FloatArray | None = None) -> Solution | None:
     """
     groups = len(problem.count)
     if groups <= DIRECT:
-        places = np.zeros(groups, dtype=np.int8)
+        places = np.zeros(groups, dtype=np.int16)
         return problem.solve(places, np.arange(groups), problem.no_prices())
     prices = sample_prices(problem) if start is None else start
     best, gain = best_places(problem, prices)
@@ -126,7 +126,7 @@ def sift(problem: Problem, start: FloatArray | None = None) -> Solution | None:
         free |= near(problem, prices, undecided)
 
 
-def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
+def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int16], FloatArray]:
     """The deployment of least reduced cost for each group, and by how much the next one is worse.
 
     Returns:
@@ -135,7 +135,7 @@ def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int8],
     groups, size = problem.eligible.shape
     best = np.full(groups, np.inf)
     second = np.full(groups, np.inf)
-    place = np.zeros(groups, dtype=np.int8)
+    place = np.zeros(groups, dtype=np.int16)
     for column in range(size):
         value = _where_eligible(problem, prices, column)
         better = value < best
@@ -145,7 +145,7 @@ def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int8],
     return place, second - best
 
 
-def regret(problem: Problem, best: NDArray[np.int8], prices: FloatArray) -> FloatArray:
+def regret(problem: Problem, best: NDArray[np.int16], prices: FloatArray) -> FloatArray:
     """By how much each group's place is worse than its best at some prices, shape (g,)."""
     least = np.full(len(best), np.inf)
     own = np.zeros(len(best))

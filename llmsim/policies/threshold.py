@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from llmsim.curves.cost import BoolArray, FloatArray
+from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import Prices
@@ -23,6 +23,17 @@ SCOPE = (
 )
 
 
+@dataclass(frozen=True)
+class _Split:
+    """Which deployment is for short queries, up to where, at what cost, and each group's, shape (g,)."""
+
+    short: int
+    long: int
+    limit: float
+    objective: float
+    places: IntArray
+
+
 @dataclass
 class Threshold(Objective):
     """A query goes to `short` when its key is at most the threshold, and to `long` otherwise.
@@ -33,7 +44,8 @@ class Threshold(Objective):
     Attributes:
         key: ``tau_in``, ``tau_out`` or their ``product``.
         threshold: None: the one of least cost, found exactly.
-        short, long: deployments, by name or hardware; None where only two are there: the first and second.
+        short, long: deployments, by name or hardware. None where only two are there: the first and the
+            second, or the other way round where the threshold is to be found and that is better.
         zeta, against, energy_basis, normalise: the cost, as in Objective; energy against runtime.
     """
 
@@ -60,44 +72,50 @@ class Threshold(Objective):
         Raises:
             InputError: the two deployments are not told, or a price that counts is absent.
         """
-        short, long = self._two(prices.deployments)
+        two = self._two(prices.deployments)
         inside = np.zeros(len(prices.deployments), dtype=bool)
-        inside[[short, long]] = True
+        inside[list(two)] = True
         priced = self.priced(replace(prices, eligible=prices.eligible & inside))
         key = priced.groups.of_pairs(self._keys(prices))
+        split = self._split(priced, key, *two)
+        if self.short is None and self.threshold is None:  # either may be the one for short queries
+            split = min(split, self._split(priced, key, *reversed(two)), key=lambda found: found.objective)
+        names = [item.name for item in prices.deployments]
+        told: dict[str, float | str] = {
+            f"threshold_{self.key}": split.limit,
+            "short": names[split.short],
+            "long": names[split.long],
+        }
+        return Plan(split.places[priced.groups.group_of], self._certificate(priced, split, told))
+
+    def _split(self, priced: PricedCost, key: FloatArray, short: int, long: int) -> _Split:
         here, there = priced.eligible[:, short], priced.eligible[:, long]
         count = priced.groups.count.astype(np.float64)
         low = np.where(here, priced.cost[:, short], priced.cost[:, long]) * count
         high = np.where(there, priced.cost[:, long], priced.cost[:, short]) * count
         limit = best_threshold(key, low, high) if self.threshold is None else self.threshold
-        to_short = np.where(key <= limit, here, ~there)
-        size = np.where(to_short, priced.size[:, short], priced.size[:, long]) @ count
-        certificate = self._certificate(
-            priced, (short, long), float(np.where(key <= limit, low, high).sum()), float(size)
-        )
-        certificate = replace(
-            certificate, constants={**certificate.constants, f"threshold_{self.key}": limit}
-        )
-        return Plan(np.where(to_short, short, long)[priced.groups.group_of], certificate)
+        below = key <= limit
+        places = np.where(np.where(below, here, ~there), short, long)
+        return _Split(short, long, limit, float(np.where(below, low, high).sum()), places)
 
     def _keys(self, prices: Prices) -> FloatArray:
         keys = {"tau_in": prices.tau_in, "tau_out": prices.tau_out, "product": prices.tau_in * prices.tau_out}
         return keys[self.key].astype(np.float64)
 
-    def _certificate(
-        self, priced: PricedCost, two: tuple[int, int], objective: float, size: float
-    ) -> Certificate:
-        least = np.where(priced.eligible, priced.cost, np.inf)[:, two].min(axis=1)
-        bound = float(least @ priced.groups.count)
-        difference = objective - bound
+    def _certificate(self, priced: PricedCost, split: _Split, told: dict[str, float | str]) -> Certificate:
+        count = priced.groups.count
+        least = np.where(priced.eligible, priced.cost, np.inf).min(axis=1)
+        size = abs(float(priced.size[np.arange(len(count)), split.places] @ count))
+        bound = float(least @ count)
+        difference = split.objective - bound
         return Certificate(
-            objective=objective,
+            objective=split.objective,
             lower_bound=bound,
-            gap=difference / abs(size) if size else difference,
-            scale=abs(size),
+            gap=difference / size if size else difference,
+            scale=size,
             solver="sorted, every threshold" if self.threshold is None else "as set",
             bounds={},
-            constants=priced.constants,
+            constants={**priced.constants, **told},
             scope=SCOPE,
         )
 
@@ -126,13 +144,13 @@ def best_threshold(key: FloatArray, low: FloatArray, high: FloatArray) -> float:
         low, high: cost of the group at or below the threshold, and above it, shape (g,).
 
     Returns:
-        A key of some group, or minus infinity where all are best above.
+        A key of some group, or 0 where all are best above: keys are at least 1.
     """
     keys, row = np.unique(key, return_inverse=True)
     change = np.bincount(row.ravel(), weights=low - high, minlength=len(keys))
     totals = np.concatenate([[0.0], np.cumsum(change)])
     best = int(np.argmin(totals))
-    return -np.inf if best == 0 else float(keys[best - 1])
+    return 0.0 if best == 0 else float(keys[best - 1])
 
 
 def _index(name: str, deployments: Sequence[Deployment], where: str) -> int:

@@ -33,6 +33,8 @@ class View:
         # Completions are followed from the first time that one is asked for.
         self._timed = False
         self._scores: list[float] | None = None
+        self._runtime_s: list[float] = []
+        self._runtime_of = -1
         # When each place is predicted to be free, as heaps; and when each query is predicted to be done.
         self._free_s = [[0.0] * slots for slots in self.slots]
         self._done_s: dict[int, float] = {}
@@ -57,8 +59,10 @@ class View:
     @property
     def runtime_s(self) -> Sequence[float]:
         """As in FleetView."""
-        table, row = self._forecast.row(self.query)
-        return table.runtime_s(row)
+        if self._runtime_of != self.query:  # asked for once a deployment by `completion_s`
+            table, row = self._forecast.row(self.query)
+            self._runtime_s, self._runtime_of = table.runtime_s(row), self.query
+        return self._runtime_s
 
     @property
     def accuracy_pct(self) -> Sequence[float]:

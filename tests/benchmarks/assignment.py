@@ -35,6 +35,8 @@ from tests.builders import hardware, model
 TRACE = Path(__file__).resolve().parents[2] / "llmsim" / "data" / "workloads" / "azure_2023_conv.csv"
 # The factor on each token count: its median (prompts have grown since) and its spread in e-folds.
 LONGER, JITTER = 4.0, 1.0
+# A bound on time binds when this part of it is left, or less.
+NEARLY = 1e-4
 # Joules and seconds of a forward pass: fixed, and by tokens processed; accuracy in percent.
 DEPLOYMENTS = (
     (20.0, 0.020, 0.06, 0.00005, 51.0),
@@ -103,7 +105,7 @@ def scarce_time(prices: Prices) -> dict[str, float]:
 
 
 def bounds_kept(kind: str, prices: Prices, plan: Plan) -> int:
-    """How many bounds bind: counts are met exactly, times to a millionth.
+    """How many bounds bind: counts are met exactly, times nearly.
 
     Raises:
         SystemExit: one is broken.
@@ -116,12 +118,12 @@ def bounds_kept(kind: str, prices: Prices, plan: Plan) -> int:
         runtime_s = prices.runtime_s[prices.pair_of, plan.deployment]
         used = np.bincount(plan.deployment, weights=runtime_s, minlength=len(prices.deployments))
         capacities = proof.constants["capacities"]["instance-seconds"]
-        limits = [(0.0, high * (1 - 1e-6), high) for high in capacities.values()]
+        limits = [(0.0, high * (1 - NEARLY), high) for high in capacities.values()]
     binding = 0
     for value, (low, nearly, high) in zip(used.tolist(), limits, strict=True):
         if value < low or (high is not None and value > high):
             raise SystemExit(f"a bound is broken: {value} is outside {low} to {high}")
-        binding += value == low > 0 or (high is not None and value >= max(nearly, high * (1 - 1e-6)))
+        binding += value == low > 0 or (high is not None and value >= max(nearly, high * (1 - NEARLY)))
     return int(binding)
 
 

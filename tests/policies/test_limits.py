@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmsim.errors import InputError
@@ -52,6 +52,7 @@ def lines_up(certificate, best):
 
 
 @settings(deadline=None, max_examples=40)
+@example(499)  # CP-SAT's presolve cut off the optimum here
 @given(st.integers(0, 2**32))
 def test_the_least_energy_at_an_accuracy_is_that_of_brute_force(seed):
     prices, rng = small(seed)
@@ -107,6 +108,7 @@ def many(seed, n=400, k=4):
 
 
 @settings(deadline=None, max_examples=15)
+@example(2903080624)
 @given(st.integers(0, 2**32))
 def test_a_rounded_plan_keeps_every_bound_and_is_near_its_proof(seed):
     problem = many(seed)
@@ -118,7 +120,7 @@ def test_a_rounded_plan_keeps_every_bound_and_is_near_its_proof(seed):
     assert ((flow * seconds.usage).sum(axis=0) <= seconds.capacity).all()
     objective, bound = float((flow * problem.cost).sum()), problem.dual_value(relaxed.prices)
     assert bound <= objective * (1 + 1e-12)
-    assert objective - bound <= 2e-3 * objective
+    assert objective - bound <= 1e-3 * objective
 
 
 @settings(deadline=None, max_examples=15)

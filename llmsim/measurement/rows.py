@@ -1,0 +1,54 @@
+"""Trials of a journal as rows of the table of trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+OUTCOMES = {"completed": "completed", "ended_early": "ended_early"}
+
+
+def row(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A trial of a journal as a row in the columns of `llmsim.trials.schema`.
+
+    A prefill's `prefill_s` and a decode's `decode_step_s` are its own; a decode's `runtime_s` and joules are
+    those of its steps alone. None for a trial that did not end (out of memory): it has no seconds.
+    """
+    if entry["outcome"] not in OUTCOMES:
+        return None
+    cell, subject, seconds = entry["cell"], entry["subject"], entry["runtime_s"]
+    readings = entry["readings"]
+    estimated = any(reading["method"] == "estimated" for reading in readings)
+    return {
+        "system": subject["system"],
+        "model": subject["model"],
+        "n_devices": subject["n_devices"],
+        "precision": subject["precision"],
+        "power_cap": subject["power_cap"],
+        "kv_cache": subject["kv_cache"],
+        "batch": cell["batch"],
+        "tau_in": cell["tau_in"],
+        "tau_out": cell["tau_out"],
+        "tau_out_generated": float(entry["tokens"]),
+        "outcome": OUTCOMES[entry["outcome"]],
+        "quality": "ok",
+        "warmup": False,
+        "method": "estimated" if estimated else "measured",
+        "scope": "+".join(sorted({reading["scope"] for reading in readings})) or "none",
+        "experiment": cell["experiment"],
+        "repeat": entry["repeat"],
+        "prompt": "random",
+        "runtime_s": seconds,
+        "energy_j": math.nan if entry["energy_j"] is None else entry["energy_j"],
+        "cpu_energy_j": math.nan,
+        "prefill_s": seconds if cell["experiment"] == "prefill" else math.nan,
+        "decode_step_s": seconds / (cell["tau_out"] - 1) if cell["experiment"] == "decode" else math.nan,
+        "source": subject["source"],
+    }
+
+
+def rows(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all completed trials, in order."""
+    found = (row(entry) for entry in entries if entry.get("kind") == "trial")
+    return [item for item in found if item is not None]

@@ -1,0 +1,6 @@
+"""Conformance suites: subclass one, say how to make yours, and pytest runs what every one must pass."""
+
+from llmsim.testing.benches import BenchConformance
+from llmsim.testing.engines import EngineConformance
+
+__all__ = ["BenchConformance", "EngineConformance"]

@@ -1,0 +1,113 @@
+"""`backend=torch`: models by transformers' classes, run as a serving engine runs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import transformers
+
+from llmsim.api import Deployment, InputError, OutOfMemory, Target
+from llmsim_torch.bench import TorchBench
+from llmsim_torch.decoder import Decoder
+from llmsim_torch.engine import TorchEngine
+from llmsim_torch.ops import Heads, TorchOps
+from llmsim_torch.resident import Resident
+from llmsim_torch.weights import FAMILIES, checkpoint, random_model, weights_of
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+@dataclass
+class TorchBackend:
+    """Runs models on an NVIDIA GPU, or on the CPU (small ones).
+
+    Attributes:
+        device: cuda, cuda:1, ..., or cpu.
+        checkpoint: a folder or a hub's name; None: random weights from the description of the model.
+        max_tokens: of the longest query, prompt and answer.
+        cache_tokens: that the KV cache holds, over all queries at once.
+        seed: of random weights and prompts.
+    """
+
+    method: ClassVar[Literal["measured"]] = "measured"
+
+    device: str = "cuda"
+    checkpoint: str | None = None
+    max_tokens: int = 8225
+    cache_tokens: int = 65_536
+    seed: int = 0
+
+    def unavailable(self) -> str | None:
+        """Why it cannot run here, and what to do about it; None: it can."""
+        if self.device == "cpu" or (self.device.startswith("cuda") and torch.cuda.is_available()):
+            return None
+        if not self.device.startswith("cuda"):
+            return f"backend.device={self.device}: one of cuda, cuda:0, cuda:1, ..., cpu"
+        return (
+            "no CUDA device: install NVIDIA's driver and a torch built for it, or run small models with "
+            "backend.device=cpu"
+        )
+
+    def open(self, deployment: Deployment) -> TorchEngine:
+        """An engine for one deployment; see `llmsim.api.Backend`."""
+        target = deployment.target
+        try:
+            return TorchEngine(self._resident(target), target.kv_cache, self.seed)
+        except OutOfMemory as error:
+            raise InputError(f"{deployment.name} does not fit {self.device}: {error}") from error
+
+    def open_bench(self, target: Target) -> TorchBench:
+        """A bench for a campaign.
+
+        Raises:
+            OutOfMemory: the model or its cache does not fit.
+            InputError: a device, family or precision that there is not.
+        """
+        resident = self._resident(target)
+        conditions: dict[str, str | int | float | bool] = {
+            "weights": "random" if self.checkpoint is None else "checkpoint",
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "device": torch.cuda.get_device_name() if resident.device.type == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+        }
+        return TorchBench(resident, target.kv_cache, conditions)
+
+    def _resident(self, target: Target) -> Resident:
+        reason = self.unavailable()
+        if reason is not None:
+            raise InputError(reason)
+        model = target.model
+        if model.family not in FAMILIES:
+            raise InputError(
+                f"model {model.name}: the family '{model.family}' is not one of {', '.join(FAMILIES)}, which "
+                "backend=torch runs."
+            )
+        if target.precision not in DTYPES or target.n_devices != 1:
+            raise InputError(
+                f"{model.name} in {target.precision} on {target.n_devices} devices: backend=torch runs "
+                f"{', '.join(DTYPES)} on one device."
+            )
+        try:
+            return self._loaded(model, DTYPES[target.precision], target.kv_cache)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfMemory(str(error).splitlines()[0]) from error
+
+    def _loaded(self, model: Any, dtype: torch.dtype, kv_cache: bool) -> Resident:
+        device = torch.device(self.device)
+        if self.checkpoint is None:
+            causal = random_model(model, device, dtype, self.seed)
+        else:
+            causal = checkpoint(self.checkpoint, device, dtype)
+        ops = TorchOps()
+        if device.type == "cuda":
+            from llmsim_torch.triton_ops import TritonOps
+
+            ops = TritonOps()
+        heads = Heads(model.num_attention_heads, model.num_key_value_heads, model.head_dim)
+        most = min(self.max_tokens, model.context_tokens)
+        decoder = Decoder(weights_of(causal), heads, model.sliding_window_tokens, most, ops)
+        return Resident(decoder, self.cache_tokens if kv_cache else most)

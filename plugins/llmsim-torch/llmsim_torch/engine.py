@@ -1,0 +1,120 @@
+"""A resident model as an engine: it serves batches for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from llmsim.api import Advance, InputError
+from llmsim_torch.recompute import Recompute
+from llmsim_torch.resident import Resident
+
+
+class TorchEngine:
+    """Serves one batch after the other; every query gets exactly the tokens it asks for.
+
+    A batch shrinks as its queries end: the steps that follow are of those that are left. Joules are the
+    driver's meters' to count, so none are told.
+
+    Args:
+        resident: the model and its cache.
+        kv_cache: False: one query at a time, everything recomputed for each token.
+        seed: of the random prompts.
+    """
+
+    def __init__(self, resident: Resident, kv_cache: bool, seed: int) -> None:
+        self._resident: Resident | None = resident
+        self._recompute = None if kv_cache else Recompute(resident.decoder, resident.decoder.max_tokens)
+        self._seed = seed
+        self._generated: list[list[int]] = []
+
+    def expect(self, tau_in: np.ndarray, tau_out: np.ndarray) -> None:
+        """Refuse queries that do not fit, before the first is served.
+
+        Raises:
+            InputError: with the longest query and what fits.
+        """
+        resident = self._open()
+        longest = int((np.asarray(tau_in) + np.asarray(tau_out)).max(initial=0))
+        most = min(resident.decoder.max_tokens, resident.pool_tokens)
+        if longest > most:
+            raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+
+    def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        """Serve one batch and say what it took; see `llmsim.api.Engine`.
+
+        Raises:
+            InputError: the batch does not fit the cache.
+        """
+        if self._recompute is not None:
+            return self._one_by_one(self._recompute, tau_in, tau_out)
+        resident, batch = self._open(), len(tau_in)
+        if resident.pool_tokens // batch < max(i + o for i, o in zip(tau_in, tau_out, strict=True)):
+            raise InputError(
+                f"a batch of {batch} queries does not fit {resident.pool_tokens} tokens of cache."
+            )
+        resident.arrange(batch)
+        slots = list(range(batch))
+        prefill = resident.prefill(slots, self._prompts(tau_in))
+        for left in sorted({1, *tau_out}):  # what will be needed is captured before the clock runs
+            if active := [slot for slot in slots if tau_out[slot] > left]:
+                resident.step(active)
+        begin_s = self._now()
+        prefill()
+        first_s = self._now()
+        seen = [resident.tokens.clone()]
+        for done in range(1, max(tau_out)):
+            resident.step([slot for slot in slots if tau_out[slot] > done])()
+            seen.append(resident.tokens.clone())
+        end_s = self._now()
+        columns = torch.stack(seen).tolist()
+        self._generated = [[column[slot] for column in columns[: tau_out[slot]]] for slot in slots]
+        return Advance(end_s - begin_s, first_s - begin_s, None)
+
+    def generated(self) -> list[list[int]]:
+        """Tokens of the last batch, a list a query."""
+        return self._generated
+
+    def close(self) -> None:
+        """Give the memory back; more than once does no harm."""
+        self._resident = self._recompute = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _one_by_one(self, recompute: Recompute, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        most = self._open().decoder.max_tokens
+        if max(i + o for i, o in zip(tau_in, tau_out, strict=True)) > most:
+            raise InputError(f"a query is longer than the {most} tokens that this engine holds.")
+        prompts = self._prompts(tau_in)
+        for tokens_in, tokens_out in zip(tau_in, tau_out, strict=True):
+            for tokens in range(tokens_in, tokens_in + tokens_out):
+                recompute.prepare(tokens)
+        self._generated = []
+        begin_s, first_s = self._now(), None
+        for prompt, tokens_in, tokens_out in zip(prompts, tau_in, tau_out, strict=True):
+            recompute.begin(prompt)
+            head = recompute.generate(tokens_in, 1)[:1].clone()
+            first_s = self._now() if first_s is None else first_s
+            rest = recompute.generate(tokens_in + 1, tokens_out - 1) if tokens_out > 1 else head[:0]
+            self._generated.append([*head.tolist(), *rest.tolist()])
+        end_s = self._now()
+        return Advance(end_s - begin_s, (first_s or end_s) - begin_s, None)
+
+    def _prompts(self, tau_in: Sequence[int]) -> list[torch.Tensor]:
+        """Random prompts; the same batch has the same ones."""
+        generator = torch.Generator().manual_seed(self._seed)
+        vocabulary = self._open().decoder.weights.embedding.shape[0]
+        return [torch.randint(vocabulary, (tokens,), generator=generator) for tokens in tau_in]
+
+    def _now(self) -> float:
+        if self._open().device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _open(self) -> Resident:
+        if self._resident is None:
+            raise InputError("this engine is closed: open another.")
+        return self._resident

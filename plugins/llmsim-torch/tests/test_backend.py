@@ -1,0 +1,82 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from llmsim.api import Cell, InputError, OutOfMemory
+from llmsim.testing import BenchConformance, EngineConformance
+from llmsim_torch.backend import TorchBackend
+
+from .tiny import described, target
+
+
+def backend(**settings):
+    return TorchBackend(**{"device": "cpu", "max_tokens": 64, "cache_tokens": 512, **settings})
+
+
+def engine(**about):
+    return backend().open(SimpleNamespace(name="tiny", target=target(**about)))
+
+
+class TestEngine(EngineConformance):
+    def open_engine(self):
+        return engine()
+
+
+class TestEngineOfExperts(EngineConformance):
+    def open_engine(self):
+        return engine(family="mixtral")
+
+
+class TestEngineWithoutCache(EngineConformance):
+    def open_engine(self):
+        return engine(kv_cache=False)
+
+
+class TestBench(BenchConformance):
+    def open_bench(self):
+        return backend().open_bench(target())
+
+
+def test_with_and_without_a_cache_the_tokens_are_the_same():
+    tokens = []
+    for kv_cache in (True, False):
+        one = engine(kv_cache=kv_cache)
+        one.serve((6,), (9,))
+        tokens.append(one.generated())
+    assert tokens[0] == tokens[1]
+
+
+def test_a_bench_without_a_cache_generates_one_query_at_a_time():
+    bench = backend().open_bench(target(kv_cache=False))
+    assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
+    with pytest.raises(OutOfMemory, match="one query"):
+        bench.prepare(Cell("generation", 2, 6, 5))
+
+
+def test_conditions_say_random_weights():
+    assert backend().open_bench(target()).conditions()["weights"] == "random"
+
+
+@pytest.mark.parametrize(
+    ("settings", "about", "message"),
+    [
+        ({"device": "tpu"}, {}, "backend.device=tpu"),
+        ({}, {"precision": "int3"}, "int3"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_the_reason(settings, about, message):
+    with pytest.raises(InputError, match=message):
+        backend(**settings).open_bench(target(**about))
+
+
+def test_a_family_that_is_not_known_is_refused():
+    wanted = target()
+    odd = SimpleNamespace(**{**vars(described()), "family": "falcon"})
+    with pytest.raises(InputError, match="falcon"):
+        backend().open_bench(SimpleNamespace(**{**vars(wanted), "model": odd}))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_says_what_to_install():
+    assert "driver" in TorchBackend().unavailable()

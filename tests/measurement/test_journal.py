@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmsim.errors import InputError
+from llmsim.measurement.journal import Journal
+
+
+def entries(path):
+    with Journal(path) as journal:
+        return list(journal.entries)
+
+
+def test_what_was_appended_is_there_when_it_is_opened_again(tmp_path):
+    with Journal(tmp_path / "a" / "j.jsonl") as journal:
+        journal.append({"x": 1})
+        journal.append({"x": 2})
+    assert entries(tmp_path / "a" / "j.jsonl") == [{"x": 1}, {"x": 2}]
+
+
+@given(cut=st.integers(0, 60))
+def test_a_kill_at_any_byte_loses_at_most_the_line_in_flight(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("journal") / "j.jsonl"
+    with Journal(path) as journal:
+        for number in range(5):
+            journal.append({"number": number})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: min(cut, len(whole))])
+    kept = whole[: min(cut, len(whole))].count(b"\n")
+    with Journal(path) as journal:
+        assert [entry["number"] for entry in journal.entries] == list(range(kept))
+        journal.append({"number": kept})
+    assert [entry["number"] for entry in entries(path)] == list(range(kept + 1))
+
+
+def test_a_line_that_is_none_is_refused_with_its_number(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"a": 1}\nnonsense\n')
+    with pytest.raises(InputError, match="line 2"):
+        entries(path)
+
+
+def test_a_value_that_json_has_no_word_for_is_refused(tmp_path):
+    with Journal(tmp_path / "j.jsonl") as journal, pytest.raises(ValueError, match="not JSON compliant"):
+        journal.append({"x": float("nan")})
