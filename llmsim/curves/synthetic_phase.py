@@ -25,7 +25,7 @@ MAX_BATCH = 256
 def synthetic_phase() -> FittedPhaseCurve:
     """A phase curve with round parameters and no error, of batches to 256 and contexts to 131,072 tokens."""
     return FittedPhaseCurve(
-        prefill_time=_exact(Prefill(), PREFILL_S),
+        prefill_time=_exact(Prefill(sharpness=4.0), PREFILL_S),
         decode_time=_exact(Decode(), DECODE_S),
         phase_energy=_exact(PhaseEnergy(), ENERGY_J),
         domain=Domain.of(("batch", "tokens"), np.array([1, MAX_BATCH]), np.array([2, CONTEXT_TOKENS])),

@@ -13,7 +13,7 @@ from math import ceil, inf, isnan, nan
 from llmsim.simulation.boundary import boundary_s
 
 
-@dataclass
+@dataclass(eq=False)
 class Query:
     number: int
     arrival_s: float
@@ -31,12 +31,13 @@ class Query:
     preemptions: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Instance:
     """One running copy; `next_s` is its next iteration boundary, None while it is idle."""
 
     costs: object
     limits: object
+    step_costs: list  # by batch
     waiting: list[Query] = field(default_factory=list)
     batch: list[Query] = field(default_factory=list)  # in order of admission
     next_s: float | None = None
@@ -85,7 +86,7 @@ class Instance:
         if not self.batch:
             self.next_s = None
             return
-        base_s, slope_s, base_j, slope_j = self.costs.steps(len(self.batch))[-1]
+        base_s, slope_s, base_j, slope_j = self.step_costs[len(self.batch)]
         context = sum(query.tau_in + query.generated for query in self.batch)
         if self.stretch is None:
             self.stretch = (now_s, base_s + slope_s * context, slope_s * len(self.batch))
@@ -123,7 +124,7 @@ class Instance:
             query.energy_j += joules * piece / sum(tokens)
         step_s = step_j = 0.0
         if decoding:
-            base_s, slope_s, base_j, slope_j = self.costs.steps(len(decoding))[-1]
+            base_s, slope_s, base_j, slope_j = self.step_costs[len(decoding)]
             context = sum(query.tau_in + query.generated for query in decoding)
             step_s, step_j = base_s + slope_s * context, base_j + slope_j * context
             for query in decoding:
@@ -195,7 +196,8 @@ def play(queries, predicted, costs, limits, instances, dispatcher):
         queries: a Queries.
         predicted: predicted tau_out of each.
     """
-    fleet = [Instance(costs, limits) for _ in range(instances)]
+    step_costs = costs.steps(limits.max_batch)
+    fleet = [Instance(costs, limits, step_costs) for _ in range(instances)]
     rows = [
         Query(number, *row)
         for number, row in enumerate(
