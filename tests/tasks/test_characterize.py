@@ -119,3 +119,9 @@ def test_the_doctor_names_every_meter_and_backend_and_a_remedy(monkeypatch, tmp_
     assert all(finding["detail"] for finding in found.findings)
     found.save(tmp_path)
     assert (tmp_path / "doctor.json").exists()
+
+
+def test_the_settings_in_yaml_are_the_tasks_own_defaults():
+    node = load_config(["task=characterize"]).task
+    assert {**dataclasses.asdict(Characterize()), "name": "characterize"} == node
+    assert {**dataclasses.asdict(Doctor()), "name": "doctor"} == load_config(["task=doctor"]).task
