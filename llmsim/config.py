@@ -27,7 +27,7 @@ class Config:
     Attributes:
         task: what the run does, such as ``{"name": "evaluate"}``.
         hardware, model: chosen descriptions by name.
-        workload, fleet, policy, backend, curve: one node each.
+        workload, fleet, policy, backend, curve, meter: one node each.
         trials: ``path`` of the user's own measurements, or null for the shipped ones.
         baselines: policies to compare with, by name; ``single`` stands for each single deployment.
         seed: of every random draw.
@@ -39,6 +39,7 @@ class Config:
     policy: dict[str, Any]
     backend: dict[str, Any]
     curve: dict[str, Any]
+    meter: dict[str, Any] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)

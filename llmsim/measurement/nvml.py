@@ -104,6 +104,7 @@ class NvmlMeter:
                 "period_s": item.period_s,
                 "read_cost_s": item.sampler.read_s / max(1, item.sampler.reads),
                 "power_limit_w": item.device.power_limit_w(),
+                "default_power_limit_w": item.device.default_power_limit_w(),
             }
             for item in self._open()
         ]

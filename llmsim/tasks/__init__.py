@@ -6,6 +6,8 @@ TASKS = Registry(
     kind="task",
     entry_points="llmsim.tasks",
     built_in={
+        "characterize": "llmsim.tasks.characterize:Characterize",
+        "doctor": "llmsim.tasks.doctor:Doctor",
         "evaluate": "llmsim.tasks.evaluate:Evaluate",
         "fit": "llmsim.tasks.fit:Fit",
         "pareto": "llmsim.tasks.pareto:Pareto",

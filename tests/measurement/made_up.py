@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import ClassVar
 
 from llmsim.measurement.cell import Cell, OutOfMemory, Passes
 from llmsim.measurement.contract import Reading
@@ -68,6 +70,9 @@ class Nvml:
     def nvmlDeviceGetEnforcedPowerLimit(self, handle):
         return 700_000
 
+    def nvmlDeviceGetPowerManagementDefaultLimit(self, handle):
+        return 700_000
+
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
         return 4
 
@@ -101,6 +106,17 @@ class SteadyMeter:
 
     def close(self):
         pass
+
+
+@dataclass
+class MadeUpBackend:
+    """A measuring backend whose cells take a millisecond for each thousand tokens."""
+
+    device: str = "made-up"
+    method: ClassVar[str] = "measured"
+
+    def open_bench(self, target):
+        return TableBench(lambda cell: 1e-6 * cell.batch * cell.tokens, most_tokens=40_000)
 
 
 class TableBench:

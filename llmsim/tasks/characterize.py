@@ -1,0 +1,292 @@
+"""task=characterize: measure a model on a hardware, into trials."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmsim.backends import BACKENDS
+from llmsim.config import Config
+from llmsim.errors import InputError
+from llmsim.measurement import METERS, design
+from llmsim.measurement.campaign import Campaign, Pace, Progress, Subject
+from llmsim.measurement.cell import Bench, Cell, OutOfMemory
+from llmsim.measurement.contract import Meter
+from llmsim.measurement.idle import measure_idle
+from llmsim.measurement.journal import Journal
+from llmsim.measurement.lock import device_lock
+from llmsim.measurement.rows import rows
+from llmsim.measurement.stopping import Stopping, half_width_pct
+from llmsim.specs.hardware import Hardware
+from llmsim.specs.model import Model
+from llmsim.specs.target import Target
+from llmsim.trials.schema import NAMES
+
+log = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Characterization:
+    """What a campaign measured.
+
+    Attributes:
+        records: one a cell: how often, mean seconds and joules with their intervals, or why there is none.
+        trials: one row a trial, in the columns of the table of trials.
+        notes: what to know: meters that could not be read, idle power, where the journal is.
+        finished: whether every cell is known well enough.
+    """
+
+    records: list[Record]
+    trials: list[Record]
+    notes: list[str]
+    finished: bool
+
+    @property
+    def objective(self) -> float:
+        """What a sweep minimises: the widest interval of a runtime, percent."""
+        return max((record["runtime_interval_pct"] for record in self.records), default=float("nan"))
+
+    def save(self, folder: Path) -> None:
+        """Write `trials.csv`, ready for `trials.path=`, and `characterize.json`."""
+        from llmsim.report.write import write_json
+
+        with (folder / "trials.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, NAMES, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({key: _text(value) for key, value in row.items()} for row in self.trials)
+        write_json({"cells": self.records, "notes": self.notes}, folder / "characterize.json")
+
+    def show(self, console: Any) -> None:
+        """Print the table and the notes."""
+        from rich.table import Table
+
+        table = Table(title="Measured" if self.finished else "Measured so far")
+        for name in ("experiment", "batch", "tau_in", "tau_out", "repeats", "runtime", "energy", "power"):
+            table.add_column(name, justify="right")
+        for record in self.records:
+            cells = [str(record[key]) for key in ("experiment", "batch", "tau_in", "tau_out", "repeats")]
+            table.add_row(*cells, *_figures(record))
+        console.print(table)
+        for note in self.notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+@dataclass
+class Characterize:
+    """Measure a model on a hardware with a measuring backend.
+
+    Attributes:
+        design: grid, or checkerboard (half of it).
+        prefill_tokens, prefill_batch: levels of passes over prompts.
+        decode_context, decode_batch, steps: levels of decode steps, and how many steps a pass has.
+        tau_in, tau_out: levels of whole generations; without a KV cache they are all that is measured.
+        kv_cache, precision, n_devices, max_batch: of the target.
+        window_s, settle_s, per_visit: see `llmsim.measurement.campaign.Pace`.
+        least, most, interval_pct: see `llmsim.measurement.stopping.Stopping`.
+        journal: file of the trials; the same one is gone on with. None: outputs/campaigns/, by target.
+    """
+
+    design: str = "checkerboard"
+    prefill_tokens: list[int] = field(default_factory=lambda: [1, 64, 128, 256, 512, 1024, 2048, 4096, 8192])
+    prefill_batch: list[int] = field(default_factory=lambda: [1, 8])
+    decode_context: list[int] = field(default_factory=lambda: [64, 512, 2048, 8128])
+    decode_batch: list[int] = field(default_factory=lambda: [1, 4, 16, 32, 64, 128])
+    steps: int = 16
+    tau_in: list[int] = field(default_factory=list)
+    tau_out: list[int] = field(default_factory=list)
+    kv_cache: bool = True
+    precision: str = "bf16"
+    n_devices: int = 1
+    max_batch: int = 128
+    window_s: float = 2.0
+    settle_s: float = 0.6
+    per_visit: int = 3
+    least: int = 5
+    most: int = 25
+    interval_pct: float = 1.0
+    journal: str | None = None
+
+    def run(self, config: Config, progress: Progress | None = None) -> Characterization:
+        """Measure, or go on measuring.
+
+        Raises:
+            InputError: not one hardware and one model, a backend that does not measure, or a device that
+                another campaign holds.
+        """
+        hardware, model = _one("hardware", config.hardware), _one("model", config.model)
+        target = Target(
+            Model.from_config(model, config.model[model]),
+            Hardware.from_config(hardware, config.hardware[hardware]),
+            self.n_devices,
+            self.precision,
+            self.kv_cache,
+            self.max_batch,
+        )
+        cells = self.cells(target.model)
+        backend = BACKENDS.build(config.backend)
+        if not hasattr(backend, "open_bench"):
+            raise InputError(
+                f"backend={config.backend.get('name')} measures nothing: choose backend=torch or "
+                "backend=onnxruntime."
+            )
+        device = str(getattr(backend, "device", hardware))
+        with device_lock(device):
+            return self._measure(config, backend, target, cells, progress)
+
+    def cells(self, model: Model) -> list[Cell]:
+        """The cells of the design that fit the model's context.
+
+        Raises:
+            InputError: none is left, or the design is not known.
+        """
+        found = design.generation_cells(design.choose(self.design, self.tau_in, self.tau_out))
+        if self.kv_cache:
+            found += design.prefill_cells(design.choose(self.design, self.prefill_batch, self.prefill_tokens))
+            found += design.decode_cells(
+                design.choose(self.design, self.decode_batch, self.decode_context), self.steps
+            )
+        cells = design.within(found, model.context_tokens, self.max_batch)
+        if not cells:
+            need = "" if self.kv_cache else " Without a KV cache, give task.tau_in and task.tau_out."
+            raise InputError(f"no cell fits {model.name}'s {model.context_tokens} tokens of context.{need}")
+        return cells
+
+    def _measure(
+        self, config: Config, backend: Any, target: Target, cells: list[Cell], progress: Progress | None
+    ) -> Characterization:
+        meters, notes = open_meters(config)
+        subject = self._subject(target, meters)
+        path = Path(self.journal) if self.journal else _journal(subject)
+        with Journal(path) as journal:
+            notes += _idle(meters, journal, "bare")
+            bench = _opened(backend, target)
+            notes += _idle(meters, journal, "model_loaded")
+            campaign = Campaign(
+                subject,
+                journal,
+                meters,
+                Pace(self.window_s, self.settle_s, self.per_visit),
+                Stopping(self.least, self.most, self.interval_pct),
+            )
+            finished = campaign.run(bench, cells, np.random.default_rng(config.seed), progress)
+            notes += _idle(meters, journal, "model_loaded_after")
+            bench.close()
+            mine = [entry for entry in journal.entries if entry.get("subject") == vars(subject)]
+        for meter in meters:
+            meter.close()
+        notes.append(f"Journal: {path}; the same command goes on with it.")
+        return Characterization(_records(mine), rows(mine), notes, finished)
+
+    def _subject(self, target: Target, meters: list[Meter]) -> Subject:
+        return Subject(
+            system=target.hardware.trials_system or target.hardware.name,
+            model=target.model.trials_model or target.model.name,
+            n_devices=target.n_devices,
+            precision=target.precision,
+            power_cap=_power_cap(meters),
+            kv_cache=target.kv_cache,
+            source="characterize",
+        )
+
+
+def open_meters(config: Config) -> tuple[list[Meter], list[str]]:
+    """The chosen meter where it can be read, or else none, with the reason."""
+    meter: Meter = METERS.build(config.meter)
+    reason = meter.unavailable()
+    if reason is None:
+        return [meter], []
+    note = f"Energy is absent: meter={config.meter.get('name')}: {reason}."
+    log.warning("%s", note)
+    return [], [note]
+
+
+def _one(group: str, chosen: dict[str, Any]) -> str:
+    if len(chosen) != 1:
+        raise InputError(
+            f"{group}: a campaign measures one at a time; {len(chosen)} are chosen ({', '.join(chosen)}). "
+            f"Choose one with {group}=NAME, or sweep with -m."
+        )
+    return next(iter(chosen))
+
+
+def _journal(subject: Subject) -> Path:
+    kind = "" if subject.kv_cache else "_off"
+    name = f"{subject.model}@{subject.system}x{subject.n_devices}_{subject.precision}{kind}.jsonl"
+    return Path("outputs") / "campaigns" / name
+
+
+def _opened(backend: Any, target: Target) -> Bench:
+    try:
+        bench: Bench = backend.open_bench(target)
+    except OutOfMemory as error:
+        raise InputError(f"{target.model.name} does not fit the memory: {error}") from error
+    return bench
+
+
+def _power_cap(meters: list[Meter]) -> str:
+    """'none' where boards run at the limit they came with, else watts."""
+    for meter in meters:
+        for item in getattr(meter, "describe", list)():
+            limit, usual = item.get("power_limit_w"), item.get("default_power_limit_w")
+            if limit is not None and usual is not None and limit != usual:
+                return f"{limit:g}"
+    return "none"
+
+
+def _idle(meters: list[Meter], journal: Journal, state: str) -> list[str]:
+    if not meters:
+        return []
+    watts = measure_idle(meters, journal, state)["sum_w"]
+    shown = "not had" if watts is None else f"{watts:.1f} W"
+    return [f"Idle power, {state.replace('_', ' ')}: {shown}."]
+
+
+def _records(entries: list[Record]) -> list[Record]:
+    by_cell: dict[Cell, list[Record]] = {}
+    for entry in entries:
+        by_cell.setdefault(Cell(**entry["cell"]), []).append(entry)
+    return [_record(cell, trials) for cell, trials in sorted(by_cell.items())]
+
+
+def _record(cell: Cell, trials: list[Record]) -> Record:
+    completed = [trial for trial in trials if trial["outcome"] == "completed"]
+    seconds = [trial["runtime_s"] for trial in completed]
+    joules = [trial["energy_j"] for trial in completed if trial["energy_j"] is not None]
+    return {
+        **vars(cell),
+        "repeats": len(completed),
+        "outcome": trials[-1]["outcome"],
+        "runtime_s": float(np.mean(seconds)) if seconds else None,
+        "runtime_interval_pct": half_width_pct(seconds) if len(seconds) > 1 else float("nan"),
+        "energy_j": float(np.mean(joules)) if joules else None,
+        "energy_interval_pct": half_width_pct(joules) if len(joules) > 1 else None,
+        "warnings": sorted({text for trial in trials for text in trial["warnings"]}),
+    }
+
+
+def _figures(record: Record) -> list[str]:
+    if record["runtime_s"] is None:
+        return [str(record["outcome"]), "", ""]
+    runtime = f"{record['runtime_s']:.5g} s ±{record['runtime_interval_pct']:.2f} %"
+    if record["energy_j"] is None:
+        return [runtime, "absent", ""]
+    interval = record["energy_interval_pct"]
+    spread = "" if interval is None else f" ±{interval:.2f} %"
+    return [
+        runtime,
+        f"{record['energy_j']:.5g} J{spread}",
+        f"{record['energy_j'] / record['runtime_s']:.0f} W",
+    ]
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if isinstance(value, float) and np.isnan(value) else value

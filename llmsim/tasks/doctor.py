@@ -1,0 +1,121 @@
+"""task=doctor: every meter and backend: available, or why not and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmsim.backends import BACKENDS
+from llmsim.config import Config
+from llmsim.errors import InputError
+from llmsim.measurement import METERS
+from llmsim.measurement.contract import Meter
+
+IDLE_WINDOW_S = 2.0
+
+Finding = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        findings: one a meter, device or backend: kind, name, state (available, missing), detail.
+    """
+
+    findings: list[Finding]
+
+    @property
+    def objective(self) -> float:
+        """How many things are not available."""
+        return float(sum(finding["state"] != "available" for finding in self.findings))
+
+    def save(self, folder: Path) -> None:
+        """Write `doctor.json`."""
+        from llmsim.report.write import write_json
+
+        write_json({"findings": self.findings}, folder / "doctor.json")
+
+    def show(self, console: Any) -> None:
+        """Print the findings."""
+        from rich.table import Table
+
+        table = Table(title="What can be measured here")
+        for name in ("what", "name", "state", "detail, or what to do"):
+            table.add_column(name, overflow="fold")
+        for finding in self.findings:
+            table.add_row(finding["kind"], finding["name"], finding["state"], finding["detail"])
+        console.print(table)
+
+
+@dataclass
+class Doctor:
+    """Look at every meter and backend.
+
+    Attributes:
+        idle: also measure idle power, which takes two seconds a meter.
+    """
+
+    idle: bool = True
+
+    def run(self, config: Config, progress: Any = None) -> Diagnosis:
+        """Look."""
+        findings: list[Finding] = []
+        for name in METERS.names():
+            node = config.meter if config.meter.get("name") == name else {"name": name}
+            findings += self._meter(name, METERS.build(node))
+        findings += [_backend(name, config) for name in _backend_names()]
+        return Diagnosis(findings)
+
+    def _meter(self, name: str, meter: Meter) -> list[Finding]:
+        reason = meter.unavailable()
+        if reason is not None:
+            return [_finding("meter", name, reason)]
+        detail = [_described(item) for item in getattr(meter, "describe", list)()]
+        if self.idle:
+            detail.append(_idle(meter))
+        meter.close()
+        return [_finding("meter", name, None, "; ".join(detail))]
+
+
+def _described(item: dict[str, Any]) -> str:
+    return (
+        f"gpu{item['index']} {item['device']} (card {item['card']}): {item['how']}, an update every "
+        f"{item['period_s'] * 1000:.1f} ms, a read costs {item['read_cost_s'] * 1000:.2f} ms, limit "
+        f"{item['power_limit_w']} W"
+    )
+
+
+def _idle(meter: Meter) -> str:
+    import time
+
+    meter.start()
+    time.sleep(IDLE_WINDOW_S)
+    shown = []
+    for reading in meter.stop():
+        if reading.power_w is None:
+            shown.append(f"{reading.source}: {'; '.join(reading.warnings)}")
+        else:
+            shown.append(f"{reading.source} draws {reading.power_w:.1f} W now ({reading.method})")
+    return "; ".join(shown)
+
+
+def _backend_names() -> list[str]:
+    return sorted({*BACKENDS.names(), *BACKENDS.elsewhere})
+
+
+def _backend(name: str, config: Config) -> Finding:
+    node = config.backend if config.backend.get("name") == name else {"name": name}
+    try:
+        backend = BACKENDS.build(node)
+    except InputError as error:
+        return _finding("backend", name, str(error))
+    reason = getattr(backend, "unavailable", lambda: None)()
+    return _finding("backend", name, reason, str(getattr(backend, "method", "")))
+
+
+def _finding(kind: str, name: str, reason: str | None, detail: str = "") -> Finding:
+    state = "available" if reason is None else "missing"
+    return {"kind": kind, "name": name, "state": state, "detail": detail if reason is None else reason}
