@@ -133,8 +133,8 @@ class Characterize:
         backend = BACKENDS.build(config.backend)
         if not hasattr(backend, "open_bench"):
             raise InputError(
-                f"backend={config.backend.get('name')} measures nothing: choose backend=torch or "
-                "backend=onnxruntime."
+                f"backend={config.backend.get('name')} measures nothing: choose one that does, such as "
+                "backend=torch (pip install ./plugins/llmsim-torch)."
             )
         device = str(getattr(backend, "device", hardware))
         with device_lock(device):
