@@ -4,8 +4,8 @@
 
 Writes `trials.jsonl` and `anchors.jsonl` into OUT_FOLDER as it goes and prints a table. Journals of an
 earlier run, given as arguments, are gone on with. Stops beginning new trials after SECONDS. STAGE chooses a
-plan: see PLANS. The journal of the trials shipped so far is beside this file, compressed: unpack it and give it
-as an argument to go on from there.
+plan: see PLANS. The journal of the trials shipped so far is beside this file, compressed: unpack it and give
+it as an argument to go on from there.
 """
 
 from __future__ import annotations
