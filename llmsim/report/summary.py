@@ -161,7 +161,7 @@ def _absent_of(item: Deployment, unmeasured: bool) -> dict[str, str]:
     reasons: dict[str, str] = {}
     model, hardware = item.target.model, item.target.hardware
     if unmeasured:
-        reasons |= dict.fromkeys(("energy_active_j", "energy_mape_pct"), "its energy was never measured")
+        reasons |= dict.fromkeys(("energy_active_j", "energy_mape_pct"), "no measurement of its energy")
     if item.idle_power_w is None:
         reasons["energy_idle_j"] = (
             f"no source states the idle power of {hardware.name}; set hardware.{hardware.name}.idle_power_w"
