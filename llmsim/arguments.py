@@ -48,8 +48,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     """Command-line words in the one form that Hydra is given.
 
     ``+hardware=a100`` means ``hardware=a100`` (several ``+hardware=`` make a list); ``policy.x=`` becomes
-    ``++policy.x=`` (see PLUGIN_GROUPS), and so do words that add a name to a mapping (OPEN_MAPS); a sweep has
-    no baselines unless it names some. Flags and everything else pass through.
+    ``++policy.x=`` (see PLUGIN_GROUPS), and so do words that add a name to a mapping (OPEN_MAPS); a sweep
+    and a measuring backend have no baselines unless some are named. Flags and everything else pass through.
 
     >>> normalise(["+policy=optimal", "policy.zeta=0,1", "--multirun"])
     ['policy=optimal', '++policy.zeta=0,1', '--multirun', 'baselines=[]']
@@ -75,8 +75,12 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     for group, values in added.items():
         several = values[0] if len(values) == 1 else f"[{','.join(value.strip('[]') for value in values)}]"
         words[words.index(f"{group}=")] = f"{group}={several}"
-    if {"-m", "--multirun"} & set(words) and not any(word.startswith("baselines=") for word in words):
-        words.append("baselines=[]")  # a sweep compares its runs with each other
+    swept = bool({"-m", "--multirun"} & set(words))
+    measured = any(word.startswith("backend=") and word != "backend=simulator" for word in words)
+    if (swept or measured) and not any(word.startswith("baselines=") for word in words):
+        words.append(
+            "baselines=[]"
+        )  # a sweep compares its own runs; each baseline measured costs a whole run
     return words
 
 

@@ -18,6 +18,9 @@ from llmsim.errors import InputError
         (["+hardware=[a100,v100]"], ["hardware=[a100,v100]"]),
         (["policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (["++policy.zeta=0.3"], ["++policy.zeta=0.3"]),
+        (["backend=torch"], ["backend=torch", "baselines=[]"]),
+        (["backend=torch", "baselines=[random]"], ["backend=torch", "baselines=[random]"]),
+        (["backend=simulator"], ["backend=simulator"]),
         (["+policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (
             ["-m", "workload.limit=5", "hydra.run.dir=x"],

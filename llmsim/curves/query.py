@@ -36,14 +36,3 @@ class FittedQueryCurve:
         runtime, runtime_se = (None, None) if self.runtime is None else self.runtime.predict(tau_in, tau_out)
         energy, energy_se = (None, None) if self.energy is None else self.energy.predict(tau_in, tau_out)
         return Cost(runtime, runtime_se, energy, energy_se, self.domain.outside(tau_in, tau_out))
-
-    def negative(self, tau_in: IntArray, tau_out: IntArray) -> tuple[int, float]:
-        """For how many queries negative energy is predicted, and its sum, J (at most 0).
-
-        Only the paper's `interaction` can do that; every other form's parameters are bounded.
-        """
-        if self.energy is None:
-            return 0, 0.0
-        energy, _ = self.energy.predict(np.atleast_1d(tau_in), np.atleast_1d(tau_out))
-        below = energy[energy < 0]
-        return len(below), float(below.sum())
