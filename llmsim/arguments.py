@@ -78,9 +78,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     swept = bool({"-m", "--multirun"} & set(words))
     measured = any(word.startswith("backend=") and word != "backend=simulator" for word in words)
     if (swept or measured) and not any(word.startswith("baselines=") for word in words):
-        words.append(
-            "baselines=[]"
-        )  # a sweep compares its own runs; each baseline measured costs a whole run
+        # A sweep compares its own runs, and a measured baseline costs a whole run.
+        words.append("baselines=[]")
     return words
 
 
