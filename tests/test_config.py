@@ -24,7 +24,7 @@ from llmsim.errors import InputError
         (["+policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (
             ["-m", "workload.limit=5", "hydra.run.dir=x"],
-            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]"],
+            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]", "report=figures"],
         ),
     ],
 )

@@ -68,12 +68,15 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write every file of the run; figures first, so that no later trouble loses them."""
-        from llmsim.report.page import write
-        from llmsim.report.plots import draw
         from llmsim.report.write import write_json, write_tables
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan)
+        if self.config.report != "full":
+            return
+        from llmsim.report.page import write
+        from llmsim.report.plots import draw
+
         plots = draw(self.summary, self.queries, self.instances, self.baseline_queries, folder / "plots")
         write(self.summary, plots, folder / "report.html", self.config.to_yaml())
 
