@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,6 +205,14 @@ def _wrong_type(
     return InputError(f"{prefix}{key}={value}: expected {wanted}.")
 
 
+@lru_cache(maxsize=256)
+def _schema(cls: type[Any]) -> Any:
+    """The class as OmegaConf knows it; merging copies it."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.structured(cls)
+
+
 def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     """The dataclass `cls` filled from a configuration node.
 
@@ -232,7 +241,7 @@ def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
         if required and node.get(name, "???") == "???":  # ??? is how YAML says «must be given»
             raise InputError(f"{prefix}{name}: this setting must be given; it has no default.")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(cls), dict(node))
+        merged = OmegaConf.merge(_schema(cls), dict(node))  # type: ignore[arg-type]
         result = OmegaConf.to_object(merged)
     except MissingMandatoryValue as error:
         raise InputError(

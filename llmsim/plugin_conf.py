@@ -6,6 +6,8 @@ anything, so that a package that is broken, or slow to import, costs nothing unt
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +17,14 @@ ENTRY_POINTS = "llmsim.conf"
 
 def installed_folders() -> list[Path]:
     """The folders that installed packages bring, by the names of their entry points."""
+    return list(_folders_on(tuple(sys.path)))
+
+
+@lru_cache(maxsize=8)
+def _folders_on(path: tuple[str, ...]) -> tuple[Path, ...]:
+    """The folders of the packages on a search path; looking at every package installed takes a while."""
     folders = [folder_of(point) for point in sorted(entry_points(group=ENTRY_POINTS))]
-    return [folder for folder in folders if folder is not None]
+    return tuple(folder for folder in folders if folder is not None)
 
 
 def missing_folders() -> dict[str, str]:

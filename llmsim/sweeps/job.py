@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,7 @@ def job(composed: DictConfig) -> float:
         log.exception("failed unexpectedly")
         said = f"a bug in llmsim: {type(error).__name__}: {error}. Its traceback is in the run's llmsim.log."
         record = Record(number, overrides, FAILED, said)
+    _settle()
     seconds = time.perf_counter() - start
     fields = record.__dict__ | {"seconds": round(seconds, 4), "config_sha256": sha256}
     Record(**fields).write(folder)
@@ -67,6 +70,13 @@ def run(config: Config, folder: Path) -> tuple[float, dict[str, float | None]]:
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror}).") from error
     return goal.of(result), figures_of(getattr(result, "summary", None))
+
+
+@lru_cache(maxsize=1)
+def _settle() -> None:
+    """After the first job: what is loaded by now stays, and need not be looked through for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _number(value: float | None) -> float:
