@@ -36,6 +36,23 @@ def missing_folders() -> dict[str, str]:
     }
 
 
+def hidden_options(ours: Path) -> dict[str, str]:
+    """Options that no one can choose, since llmsim or an earlier package has one of that name: what to do."""
+    owners = {(file.parent.name, file.stem): "llmsim" for file in ours.glob("*/*.yaml")}
+    found: dict[str, str] = {}
+    for point in sorted(entry_points(group=ENTRY_POINTS)):
+        folder = folder_of(point)
+        for file in () if folder is None else sorted(folder.glob("*/*.yaml")):
+            group, option = file.parent.name, file.stem
+            owner = owners.setdefault((group, option), said(point))
+            if owner != said(point):
+                found[f"{group}={option}"] = (
+                    f"{said(point)} brings an option of a name that {owner} has; {owner}'s is used. "
+                    f"Rename {file}."
+                )
+    return found
+
+
 def folder_of(point: EntryPoint) -> Path | None:
     """Where the folder is that an entry point names; None where it is not."""
     top, *below = point.value.split(".")

@@ -120,5 +120,5 @@ class Registry:
 
 
 def _contended(points: list[importlib.metadata.EntryPoint]) -> str:
-    packages = " and ".join(said(point) for point in points)
+    packages = " and ".join(sorted(said(point) for point in points))
     return f"{packages} bring plug-ins of this name. Uninstall all but one."
