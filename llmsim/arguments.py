@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from llmsim.errors import InputError, did_you_mean
 from llmsim.plugin_conf import installed_folders
+
+Value = str | int | float | bool | None
 
 # Groups whose parameters a chosen option may lack: set with ++, so that a sweep over one composes and the
 # option that lacks it fails in its own job, by name, without losing the others.
@@ -23,6 +26,8 @@ OPEN_MAPS = (
     "objective.at_least",
     "objective.at_most",
 )
+# Words that a sweep has unless others are given; they say nothing of a run.
+ADDED = ("baselines=[]", "report=figures")
 _CONFIG_DIR = ("--config-dir", "-cd")
 # Groups that may be left empty.
 _MAY_BE_NULL = ("experiment",)
@@ -105,6 +110,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             added.setdefault(bare, []).append(value)
         elif bare in known:
             words.append(f"{bare}={value}")
+        elif bare == "runs":
+            words.append(f"task.runs={value}")
         elif _is_open(bare):
             words.append(f"++{bare}={value}")
         else:
@@ -195,3 +202,23 @@ def _options(override: Any, known: Sequence[str]) -> Iterator[str]:
         for option in names.strip("[]").split(","):
             if option.strip():
                 yield option.strip()
+
+
+def overrides_of(words: Sequence[str]) -> dict[str, Value]:
+    """Words as keys and values; a value that reads as a number is one.
+
+    >>> overrides_of(["policy=optimal", "++policy.zeta=0.5", "seed=3"])
+    {'policy': 'optimal', 'policy.zeta': 0.5, 'seed': 3}
+    """
+    pairs = (word.partition("=")[::2] for word in words if word not in ADDED)
+    return {key.lstrip("+~"): _typed(value) for key, value in pairs}
+
+
+def _typed(text: str) -> Value:
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if isfinite(number) else text
+    return text

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import llmsim
+from llmsim.arguments import Value
 from llmsim.errors import InputError
 from llmsim.report import figures
 from llmsim.report.document import document
@@ -15,8 +16,6 @@ from llmsim.report.figures import COUNT, ENERGY, PERCENT, TIME, Ladder
 from llmsim.report.markup import definitions, picture, spaced, text_table, tile
 from llmsim.report.plots import Plot
 from llmsim.report.sortable import Cell, Heading, sortable_table
-
-Value = str | int | float | bool | None
 
 BEST_NOTE = (
     "Set apart: runs that no other beats in active energy a query, accuracy and 99th percentile of latency "

@@ -25,6 +25,7 @@ class SweepTable(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add the run's row to the table, and say on the screen that it has ended."""
+        job_return.cfg = job_return.hydra_cfg = None  # Hydra keeps them of every job until the sweep ends
         if config.hydra.mode != RunMode.MULTIRUN and config.hydra.job.get("num") is None:
             return
         from llmsim.sweeps.record import Record

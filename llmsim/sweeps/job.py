@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import time
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmsim.arguments import overrides_of
 from llmsim.config import Config, from_composed
 from llmsim.errors import InputError
-from llmsim.sweeps.record import DONE, FAILED, Record, figures_of, finite, overrides_of
+from llmsim.report.main_figures import figures_of
+from llmsim.sweeps.record import DONE, FAILED, Record, finite
 from llmsim.tasks import TASKS
 from llmsim.tasks.objective import Objective
 
@@ -25,7 +28,8 @@ def job(composed: DictConfig) -> float:
     """What Hydra calls for each job, in whichever process a launcher runs it.
 
     Returns:
-        What the sweep minimises; NaN for a run that failed, whose reason is in its record.
+        What the sweep minimises; infinity for a run that failed, whose reason is in its record, so that a
+        search takes it for the worst and goes on.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -80,4 +84,4 @@ def _settle() -> None:
 
 
 def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return math.inf if value is None else value

@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+
+from llmsim.arguments import Value
 
 FILE = "run.json"
 DONE, FAILED, LOST = "done", "failed", "lost"
-
-# Words that a sweep has unless others are given; they say nothing of a run.
-ADDED = ("baselines=[]", "report=figures")
-
-Value = str | int | float | bool | None
-
-# Columns of a sweep's table to where the figure stands in summary.json; the unit is in the name.
-FIGURES: Mapping[str, tuple[str, ...]] = {
-    "energy_j": ("energy_j",),
-    "energy_active_j": ("energy_active_j",),
-    "energy_idle_j": ("energy_idle_j",),
-    "energy_active_per_query_j": ("energy_active_per_query_j",),
-    "energy_per_query_j": ("energy_per_query_j",),
-    "accuracy_pct": ("accuracy_pct",),
-    "latency_mean_s": ("latency_s", "mean"),
-    "latency_p50_s": ("latency_s", "p50"),
-    "latency_p99_s": ("latency_s", "p99"),
-    "ttft_p99_s": ("ttft_s", "p99"),
-    "wait_p99_s": ("wait_s", "p99"),
-    "makespan_s": ("makespan_s",),
-    "utilisation": ("utilisation",),
-    "served": ("served",),
-    "refused": ("refused",),
-}
 
 
 @dataclass(frozen=True)
@@ -77,37 +54,6 @@ class Record:
             return None
 
 
-def figures_of(summary: Mapping[str, Any] | None) -> dict[str, float | None]:
-    """The main figures in a summary; none of a task that has no summary."""
-    found: dict[str, float | None] = {}
-    for name, path in FIGURES.items() if summary else ():
-        value: Any = summary
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        found[name] = value
-    return found
-
-
-def overrides_of(words: Sequence[str]) -> dict[str, Value]:
-    """Words as keys and values; a value that reads as a number is one.
-
-    >>> overrides_of(["policy=optimal", "++policy.zeta=0.5", "seed=3"])
-    {'policy': 'optimal', 'policy.zeta': 0.5, 'seed': 3}
-    """
-    pairs = (word.partition("=")[::2] for word in words if word not in ADDED)
-    return {key.lstrip("+~"): _typed(value) for key, value in pairs}
-
-
 def finite(value: float) -> float | None:
     """The number, or None for one that is not finite."""
     return value if math.isfinite(value) else None
-
-
-def _typed(text: str) -> Value:
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else text
-    return text

@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llmsim.sweeps.record import DONE, FIGURES, LOST, Record, Value, overrides_of
+from llmsim.arguments import Value, overrides_of
+from llmsim.report.main_figures import FIGURES
+from llmsim.sweeps.record import DONE, LOST, Record
 
 CSV, PARQUET, FAILED_CSV = "runs.csv", "runs.parquet", "failed.csv"
 

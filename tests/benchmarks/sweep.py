@@ -30,8 +30,8 @@ def llmsim(folder: Path, *words: str) -> tuple[float, float]:
     return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def memory_of_workers(under: int) -> list[int]:
-    """Resident bytes of each process that descends from one."""
+def memory_of_workers(under: int) -> dict[int, int]:
+    """Resident bytes of each process that descends from one, by its id."""
     parents, resident = {}, {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -46,7 +46,7 @@ def memory_of_workers(under: int) -> list[int]:
             process = parents[process]
             yield process
 
-    return [size for process, size in resident.items() if under in ancestors(process)]
+    return {process: size for process, size in resident.items() if under in ancestors(process)}
 
 
 def main(runs: int, jobs: int, launcher: str) -> None:
@@ -66,7 +66,7 @@ def main(runs: int, jobs: int, launcher: str) -> None:
 
     def watch() -> None:
         while not ended.wait(1.0):
-            sizes.append(max(memory_of_workers(own), default=0))
+            sizes.append(memory_of_workers(own))
 
     own = os.getpid()
     threading.Thread(target=watch, daemon=True).start()
@@ -77,9 +77,11 @@ def main(runs: int, jobs: int, launcher: str) -> None:
         print(
             f"  of the ideal ({what}, a run alone x {runs} / {jobs}): {swept_s / (alone_s * runs / jobs):.2f}"
         )
-    third = len(sizes) // 3
-    early, late = max(sizes[third : 2 * third], default=0), max(sizes[2 * third :], default=0)
-    print(f"  largest process, second third of the time: {early / MIB:.0f} MiB; last: {late / MIB:.0f} MiB")
+    early, late = sizes[len(sizes) // 4], sizes[-len(sizes) // 10 - 1]
+    for process in sorted(early.keys() & late.keys()):
+        print(
+            f"  process {process}: {early[process] / MIB:.0f} MiB early, {late[process] / MIB:.0f} MiB late"
+        )
 
     from llmsim.sweeps.table import collect
 
