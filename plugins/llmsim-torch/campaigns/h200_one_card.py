@@ -47,6 +47,7 @@ from llmsim.measurement.stopping import Stopping
 BARE_S = 8.0
 # A worker that is not done so long after its time is ended.
 GRACE_S = 12.0
+MOST_WORKERS = 8
 RUNNING = "running.txt"
 ANCHOR_SOURCE = f"{SOURCE} anchors"
 
@@ -256,7 +257,7 @@ def supervise(args: Any) -> int:
     until = begin_s + args.seconds - (BARE_S if last else 0.0)
     print("journals:", gather([args.keep, args.before], args.out), flush=True)
     code = 1
-    for attempt in range(20):
+    for attempt in range(MOST_WORKERS):
         command = [sys.executable, *sys.argv, "--until", str(until)] + (["--again"] if attempt else [])
         child = subprocess.Popen(command)
         try:

@@ -162,6 +162,8 @@ def open_bench(run: Run, model: Any, job: Job, pool: int) -> Any:
     from llmsim_torch.weights import random_model, weights_of
 
     begin_s = time.perf_counter()
+    gc.collect()
+    gc.freeze()  # every capture collects garbage: libraries are none, and need not be looked through again
     on = torch.device(run.device)
     weights = weights_of(random_model(model, on, torch.bfloat16, seed=0))
     heads = Heads(model.num_attention_heads, model.num_key_value_heads, model.head_dim)
