@@ -183,15 +183,19 @@ def prove(run: Run, bench: Any) -> None:
 def note_card(run: Run) -> str:
     """Write down which card it is, and say when it is another one than before; the source of its trials."""
     now = run.meter.describe()
-    before = sorted({item["card"] for entry in run.said("meter") for item in entry["meters"]})
+    before = sorted({_cards(entry["meters"]) for entry in run.said("meter")})
     run.journal.append({"kind": "meter", "meters": now, "call": run.args.call, "at_unix_s": time.time()})
-    card = "+".join(sorted({item["card"] for item in now}))
+    card = _cards(now)
     run.say(now)
     run.say(
         f"CARD {card}: " + ("the same" if card in before else f"ANOTHER than {before}" if before else "first")
     )
-    first = run.said("meter")[0]["meters"]
-    return SOURCE if card == "+".join(sorted({item["card"] for item in first})) else f"{SOURCE} card {card}"
+    first = _cards(run.said("meter")[0]["meters"])
+    return SOURCE if card == first else f"{SOURCE} card {card}"
+
+
+def _cards(meters: Sequence[dict[str, Any]]) -> str:
+    return "+".join(sorted({str(item["card"]) for item in meters}))
 
 
 def idle(run: Run, state: str, rest_s: float = 1.0, window_s: float = 1.5) -> None:
