@@ -123,10 +123,17 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     measured = any(word.startswith("backend=") and word != "backend=simulator" for word in words)
     if (swept or measured) and not any(word.startswith("baselines=") for word in words):
         # A sweep compares its own runs, and a measured baseline costs a whole run.
-        words.append("baselines=[]")
+        words = with_word(words, "baselines=[]")
     if swept and not any(word.startswith("report=") for word in words):
-        words.append("report=figures")
+        words = with_word(words, "report=figures")
     return words
+
+
+def with_word(words: Sequence[str], word: str) -> list[str]:
+    """The words and one more, beside those of its kind: Hydra refuses words on both sides of a flag."""
+    places = [place for place, other in enumerate(words) if "=" in other and not other.startswith("-")]
+    place = places[-1] + 1 if places else len(words)
+    return [*words[:place], word, *words[place:]]
 
 
 def _is_open(key: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import llmsim
-from llmsim.arguments import is_sweep
+from llmsim.arguments import is_sweep, with_word
 from llmsim.errors import InputError
 
 FILE = "sweep.json"
@@ -94,4 +94,4 @@ def resumed(words: Sequence[str]) -> list[str]:
             f"resume={asked[-1]}: {folder} is of another command: {' '.join(earlier.task)}. Give the same "
             "words, in the same order."
         )
-    return [*(word for word in rest if not word.startswith(_FOLDER_KEY)), f"{_FOLDER_KEY}{folder}"]
+    return with_word([word for word in rest if not word.startswith(_FOLDER_KEY)], f"{_FOLDER_KEY}{folder}")
