@@ -11,7 +11,7 @@ from llmsim.report import figures, labels, series
 from llmsim.report.charts_energy import unit_of
 from llmsim.report.figures import POWER
 from llmsim.report.palette import Palette
-from llmsim.report.rows import Row, policy_label
+from llmsim.report.sheet import Row, policy_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from llmsim.report.rows import Sheet
+from llmsim.report.sheet import Sheet
 
 UNIT = re.compile(r"(\d) (%|[µmkMGTP]?[JsW])(?!\w)")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmsim.report import notes, rows
-from llmsim.report.rows import Sheet
+from llmsim.report.note import Note
+from llmsim.report.sheet import SHEETS, Sheet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,10 +32,11 @@ def render(summary: Mapping[str, Any], console: Console) -> None:
     """
     from rich.text import Text
 
-    compared = [rows.comparison(summary, rows.ENERGY_COLUMNS + rows.TIME_COLUMNS)]
+    tables = [rows.columns_of(sheet, detail=False) for sheet in SHEETS]
+    compared = [rows.comparison(summary, [column for table in tables for column in table])]
     parts = rows.deployments(summary)
     if len(_grids(compared[0], "policy", console)) > 1:
-        compared = [rows.comparison(summary, columns) for columns in (rows.ENERGY_COLUMNS, rows.TIME_COLUMNS)]
+        compared = [rows.comparison(summary, columns) for columns in tables]
     grids = [grid for sheet in compared for grid in _grids(sheet, "policy", console)]
     console.print()
     console.print(Text(_shown(title(summary), console), style="bold"), highlight=False)
@@ -147,7 +149,7 @@ class Grid:
         return " " * BETWEEN + (" " * BETWEEN).join(cells).rjust(self._span(name, columns))
 
 
-def _notes(told: list[notes.Note], console: Console) -> Table:
+def _notes(told: list[Note], console: Console) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -19,9 +19,10 @@ from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.bounds import Bounds
 from llmsim.policies.contract import Selective
-from llmsim.report.columns import instances_table, plan_table, queries_table
+from llmsim.report.account import Horizon, Terms
 from llmsim.report.judgement import Judge, objective_of
-from llmsim.report.summary import SCHEMA_VERSION, Horizon, keeps, row, saving_pct
+from llmsim.report.summary import SCHEMA_VERSION, compare
+from llmsim.report.tables import instances_table, plan_table, queries_table
 from llmsim.simulation.run import Run, run_policy
 from llmsim.tasks.inputs import Progress, fleet_of, rng_of, step_of, workload_of
 from llmsim.tasks.provenance import idle_power, provenance
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
-
-# A share of refused queries above which the screen says so.
-REFUSED_WARNING = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,14 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write every file of the run; figures first, so that no later trouble loses them."""
+        from llmsim.report.drawing import Drawing
         from llmsim.report.page import write
         from llmsim.report.plots import draw
         from llmsim.report.write import write_json, write_tables
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan)
-        plots = draw(self.summary, self.queries, self.instances, self.baseline_queries, folder / "plots")
+        plots = draw(Drawing(self.summary, self.queries, self.baseline_queries), folder / "plots")
         write(self.summary, plots, folder / "report.html", self.config.to_yaml())
 
 
@@ -105,7 +104,6 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     with watch("curves"):
         fleet = fleet_of(config, progress)
         prices = price(queries, fleet.deployments)
-    bounds = _bounds(policy, prices)
     rows = [("", policy, config.policy), *_baselines(config, fleet)]
     engines = [backend.open(item) for item in fleet.deployments]
     for engine in engines:
@@ -121,12 +119,13 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     for engine in engines:
         engine.close()
     with watch("tables"):
-        horizon = _horizon(queries, runs, fleet)
-        summary = _summary(config, fleet, queries, runs, horizon, bounds, backend.method)
+        judge = Judge(objective_of(config.policy))
+        terms = Terms(_horizon(queries, runs, fleet), _bounds(policy, prices), judge)
+        summary = _summary(config, fleet, queries, runs, terms, backend.method)
         result = Evaluation(
             summary=summary,
             queries=queries_table(runs[0], queries),
-            instances=instances_table(runs[0], horizon.length_s),
+            instances=instances_table(runs[0], terms.horizon.length_s),
             plan=plan_table(runs[0]),
             baseline_queries={run.label: queries_table(run, queries) for run in runs[1:]},
             config=config,
@@ -195,40 +194,22 @@ def _horizon(queries: Queries, runs: list[Run], fleet: Fleet) -> Horizon:
 
 
 def _summary(
-    config: Config,
-    fleet: Fleet,
-    queries: Queries,
-    runs: list[Run],
-    horizon: Horizon,
-    bounds: Bounds | None,
-    method: str,
+    config: Config, fleet: Fleet, queries: Queries, runs: list[Run], terms: Terms, method: str
 ) -> dict[str, Any]:
-    judge = Judge(objective_of(config.policy))
-    own = row(runs[0], horizon) | judge.figures(runs[0])
+    found = compare(runs, terms)
+    for message in found["warnings"]:
+        log.warning("%s", message)
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
-    warnings += _complaints(own, len(queries))
-    if fleet.horizon_s is not None and fleet.horizon_s < horizon.length_s:
+    warnings += found["warnings"]
+    if fleet.horizon_s is not None and fleet.horizon_s < terms.horizon.length_s:
         warnings.append(
             f"fleet.horizon_s={fleet.horizon_s:g} ends before the last query does: idle energy counts over "
-            f"{horizon.length_s:.6g} s instead."
+            f"{terms.horizon.length_s:.6g} s instead."
         )
-    baselines = {}
-    for run in runs[1:]:
-        figures = row(run, horizon) | judge.figures(run)
-        reason = keeps(run, bounds, runs[0].served)
-        figures["keeps_bounds"] = reason is None
-        for name, key in (("active", "energy_active_j"), ("total", "energy_j")):
-            figures[f"saving_{name}_pct"] = None if reason else saving_pct(own[key], figures[key])
-            if own[key] is None or figures[key] is None:
-                why = own["absent"].get(key) or figures["absent"].get(key)
-                figures["absent"][f"saving_{name}_pct"] = why
-        if reason:
-            figures["saving_absent"] = reason
-        baselines[run.label] = figures
     return {
+        **found,
         "schema_version": SCHEMA_VERSION,
         "llmsim_version": llmsim.__version__,
-        **own,
         "seed": config.seed,
         "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
         "queries": len(queries),
@@ -236,26 +217,5 @@ def _summary(
         "energy_method": method,
         "idle_power": idle_power(fleet),
         "warnings": warnings,
-        "baselines": baselines,
         "provenance": provenance(config, fleet),
     }
-
-
-def _complaints(own: Mapping[str, Any], total: int) -> list[str]:
-    """What the person at the screen should know before trusting the table."""
-    found = []
-    if own["refused"] > REFUSED_WARNING * total:
-        reasons = "; ".join(f"{count:,}: {reason}" for reason, count in own["refused_reasons"].items())
-        found.append(f"{own['refused']:,} of {total:,} queries are refused ({reasons}).")
-    for name, kinds in own["negative_predictions"].items():
-        for what, figures in kinds.items():
-            amount = f"{figures['priced_j']:.4g} J" if what == "energy" else f"{figures['priced_s']:.4g} s"
-            played = "" if what == "energy" else ", where they take no time"
-            found.append(
-                f"The curve of {name} predicts negative {what} for {figures['queries_priced']:,} queries "
-                f"({amount} in sum); {figures['queries_served']:,} of them are served there{played}. "
-                "Choose curve=auto for one that cannot."
-            )
-    for message in found:
-        log.warning("%s", message)
-    return found

@@ -10,6 +10,7 @@ import pytest
 
 from llmsim.errors import InputError
 from llmsim.report.charts_energy import cheapest, nearest
+from llmsim.report.drawing import Drawing
 from llmsim.report.palette import OTHERS, OTHERS_NAME, make_palette
 from llmsim.report.plots import Plot, draw
 from tests.report.conftest import REASON, Run
@@ -18,7 +19,7 @@ NAMES = ["energy_accuracy", "energy_deployments", "placement", "latency", "over_
 
 
 def drawn(run: Run, folder: Path) -> list[Plot]:
-    return draw(run.summary, run.queries, run.instances, run.baseline_queries, folder)
+    return draw(Drawing(run.summary, run.queries, run.baseline_queries), folder)
 
 
 def test_every_plot_is_written_in_both_formats(plots: list[Plot]) -> None:

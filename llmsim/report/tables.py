@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmsim.report.summary import accuracy_pct
+from llmsim.report.account import accuracy_pct
 from llmsim.simulation.run import Run
 from llmsim.workload.queries import Queries
 
