@@ -30,6 +30,10 @@ class Config:
         workload, fleet, policy, backend, curve, meter: one node each.
         trials: ``path`` of the user's own measurements, or null for the shipped ones.
         baselines: policies to compare with, by name; ``single`` stands for each single deployment.
+        slo, tariff, window, series: what service is asked for, what energy costs, what counts as steady, and
+            how finely time is told; see `conf/config.yaml`.
+        perfetto: whether to write a trace of every instance.
+        replications: runs under seeds of their own, for intervals.
         seed: of every random draw.
     """
 
@@ -44,6 +48,12 @@ class Config:
     model: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)
     baselines: list[Any] = field(default_factory=list)
+    slo: dict[str, Any] = field(default_factory=dict)
+    tariff: dict[str, Any] = field(default_factory=dict)
+    window: dict[str, Any] = field(default_factory=dict)
+    series: dict[str, Any] = field(default_factory=dict)
+    perfetto: bool = False
+    replications: int = 1
     seed: int = 0
 
     def sha256(self) -> str:

@@ -13,7 +13,9 @@ from llmsim.curves.cost import BoolArray, FloatArray
 from llmsim.policies.bounds import Bounds
 from llmsim.report.judgement import Judge
 from llmsim.simulation.ledger import InstanceLedger
+from llmsim.simulation.metrics import ServiceLevel, Tariff
 from llmsim.simulation.run import Run
+from llmsim.simulation.window import Window
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,19 @@ class Terms:
         horizon: over which idle energy counts.
         bounds: on counts, which the run's policy keeps; None where it keeps none.
         judge: says what a run's choices are worth.
+        slo: what is asked of a query.
+        tariff: what energy costs.
+        window: which queries make the steady state.
+        arrivals_s: first and last arrival of the workload.
     """
 
     horizon: Horizon
     bounds: Bounds | None
     judge: Judge
+    slo: ServiceLevel
+    tariff: Tariff
+    window: Window
+    arrivals_s: tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,13 @@ class Drawing:
         summary: the content of ``summary.json``.
         queries: the table of ``queries.parquet``.
         baseline_queries: the same columns for each baseline's label.
+        series: the table of ``series.parquet``; None: none was asked for.
     """
 
     summary: Row
     queries: pa.Table
     baseline_queries: Mapping[str, pa.Table]
+    series: pa.Table | None = None
 
     @cached_property
     def palette(self) -> Palette:

@@ -40,7 +40,9 @@ def absences(summary: Row, sheets: Iterable[Sheet]) -> list[str]:
     for (subject, link, reason), labels in found.items():
         alike.setdefault((link, ", ".join(labels), reason), []).append(subject)
     told = [f"{', '.join(what)} {link} {who}: {why}" for (link, who, why), what in alike.items()]
-    others = {k: v for k, v in (summary.get("absent") or {}).items() if k.split(".")[0] not in shown}
+    # What was not asked for has a column that is not shown, or a note of its own.
+    with_column = {column.key for part in PARTS for column in part.columns} | {"certificate"}
+    others = {k: v for k, v in (summary.get("absent") or {}).items() if k.split(".")[0] not in with_column}
     return told + [f"{key}: {reason}" for key, reason in others.items()]
 
 

@@ -14,7 +14,7 @@ from llmsim.report import figures, notes, rows
 from llmsim.report.charts_energy import nearest
 from llmsim.report.markup import definitions, picture, sheet_table, spaced, text_table, tile
 from llmsim.report.note import Note
-from llmsim.report.parts import proof
+from llmsim.report.parts import proof, worth
 from llmsim.report.plots import Plot
 from llmsim.report.sheet import SHEETS, policy_label
 
@@ -48,11 +48,12 @@ def render(summary: Summary, plots: Sequence[Plot], config_yaml: str = "") -> st
         title: rows.comparison(summary, rows.columns_of(sheet, detail=True))
         for sheet, title in SHEETS.items()
     }
-    deployed = rows.deployments(summary)
+    deployed = rows.deployments(summary, detail=True)
     told = notes.all_notes(summary, (*compared.values(), deployed))
     body = [
         f"<h1>{spaced(headline(summary))}</h1>",
-        f'<p class="lead">{spaced(saving(summary))}</p>',
+        f'<p class="lead">{spaced(worth.told(summary))}</p>',
+        f'<p class="soft">{spaced(saving(summary))}</p>',
         f'<p class="soft">{escape(_subtitle(summary))}</p>',
         *(f'<div class="warning" role="alert">{escape(note.text)}</div>' for note in told if note.grave),
         _tiles(summary),
@@ -138,7 +139,7 @@ def _absent(told: Sequence[Note]) -> str:
 
 def _baseline_deployments(summary: Summary) -> str:
     tables = [
-        f"<h3>{escape(label)}</h3>{sheet_table(rows.deployments(summary, row), 'deployment')}"
+        f"<h3>{escape(label)}</h3>{sheet_table(rows.deployments(summary, row, detail=True), 'deployment')}"
         for label, row in summary.get("baselines", {}).items()
         if row.get("deployments")
     ]

@@ -25,7 +25,7 @@ def comparison(summary: Row, columns: Sequence[Column]) -> Sheet:
     return make_sheet(rows, shown, leads=True)
 
 
-def deployments(summary: Row, of: Row | None = None) -> Sheet:
+def deployments(summary: Row, of: Row | None = None, detail: bool = False) -> Sheet:
     """One row for each deployment of `of` (the summary itself, or one of its baselines)."""
     of = summary if of is None else of
     curves = (summary.get("provenance") or {}).get("curves") or {}
@@ -33,5 +33,5 @@ def deployments(summary: Row, of: Row | None = None) -> Sheet:
         name: {**part, **((curves.get(name) or {}).get("left_out_error") or {})}
         for name, part in of.get("deployments", {}).items()
     }
-    columns = [column for part in PARTS for column in part.deployment_columns]
+    columns = [column for part in PARTS for column in part.deployment_columns if detail or not column.detail]
     return make_sheet(rows, [column for column in columns if column.applies(rows.values())], leads=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,52 @@ from llmsim.report.figures import COUNT, Ladder, Scale, common_scale
 Row = Mapping[str, Any]
 
 # Tables that compare rows, and what the page calls them.
-SHEETS = {"energy": "Energy and accuracy", "time": "Time"}
+SHEETS = {
+    "energy": "Energy and accuracy",
+    "time": "Time",
+    "service": "Service",
+    "steady": "Steady state",
+    "cost": "Cost and carbon",
+    "replications": "Replications",
+}
+
+
+Figures = Collection[float | None]
+Shown = Callable[[str, Collection[Row], Figures], bool]
+# How the reason of a figure begins that was not asked for; its column is not shown.
+NOT_ASKED = "not asked: "
+
+
+def always(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Whatever the rows have."""
+    return True
+
+
+def known(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Where some row has the figure."""
+    return any(figure is not None for figure in figures)
+
+
+def asked(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Where the figure was asked for, whether or not it could be had."""
+    reasons = [(row.get("absent") or {}).get(key) for row in rows]
+    return known(key, rows, figures) or any(why and not why.startswith(NOT_ASKED) for why in reasons)
+
+
+def nonzero(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Where some row has more than nothing."""
+    return any(figure for figure in figures)
+
+
+def differs(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Where rows differ in it."""
+    return len(set(figures)) > 1
+
+
+def cached(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Where some deployment serves with a KV cache, so that first and later tokens are times of their own."""
+    deployments = (part for row in rows for part in (row.get("deployments") or {}).values())
+    return known(key, rows, figures) and any(part.get("kv_cache") for part in deployments)
 
 
 @dataclass(frozen=True)
@@ -27,10 +72,11 @@ class Column:
         meaning: one line that says what is counted.
         factor: figures are multiplied by it before they are shown (100 for a fraction in per cent).
         digits: digits of the largest cell.
+        strong: the figure to look at first.
         compares: the figure holds a row against the policy, so the policy's own cell is empty.
         sheet: the table that it stands in, one of SHEETS.
         detail: shown on the page only.
-        shown: `always`, `known` (where some row has it), or `differs` (where rows differ in it).
+        shown: says by the key, the rows and their figures whether the column is to be there.
     """
 
     group: str
@@ -43,7 +89,8 @@ class Column:
     compares: bool = False
     sheet: str = "energy"
     detail: bool = False
-    shown: str = "always"
+    shown: Shown = always
+    strong: bool = False
 
     def figure(self, row: Row) -> float | None:
         """The figure in a row, or None when the row lacks it."""
@@ -58,10 +105,7 @@ class Column:
         """Whether the column is shown above these rows."""
         if self.compares and len(rows) == 1:
             return False
-        found = [self.figure(row) for row in rows]
-        if self.shown == "differs":
-            return len(set(found)) > 1
-        return self.shown == "always" or any(figure is not None for figure in found)
+        return self.shown(self.key, rows, [self.figure(row) for row in rows])
 
     @property
     def key(self) -> str:

@@ -36,14 +36,18 @@ def render(summary: Mapping[str, Any], console: Console) -> None:
     compared = [rows.comparison(summary, [column for table in tables for column in table])]
     parts = rows.deployments(summary)
     if len(_grids(compared[0], "policy", console)) > 1:
-        compared = [rows.comparison(summary, columns) for columns in tables]
+        sheets = [rows.comparison(summary, columns) for columns in tables]
+        compared = [sheet for sheet in sheets if sheet.columns]
     grids = [grid for sheet in compared for grid in _grids(sheet, "policy", console)]
     console.print()
     console.print(Text(_shown(title(summary), console), style="bold"), highlight=False)
     for grid in grids + _grids(parts, "deployment", console):
         console.print()
         for line, style in grid.lines():
-            console.print(Text(_shown(line.rstrip(), console), style=style), highlight=False, soft_wrap=True)
+            text = Text(_shown(line.rstrip(), console), style=style)
+            for start, end in grid.strong():
+                text.stylize("bold", start, end)
+            console.print(text, highlight=False, soft_wrap=True)
     console.print()
     console.print(_notes(notes.all_notes(summary, (*compared, parts)), console))
 
@@ -122,6 +126,16 @@ class Grid:
             if best and len(self.sheet.rows) > 1:
                 lines.append((rule, "dim"))
         return lines
+
+    def strong(self) -> list[tuple[int, int]]:
+        """Where in a line the groups stand that hold a figure to look at first."""
+        found, at = [], self.labels
+        for name, columns in self.groups:
+            end = at + BETWEEN + self._span(name, columns)
+            if any(self.sheet.columns[column].strong for column in columns):
+                found.append((at, end))
+            at = end
+        return found
 
     def _widths(self, columns: list[int]) -> list[int]:
         rows = range(len(self.sheet.rows))

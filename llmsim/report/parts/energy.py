@@ -11,7 +11,8 @@ from llmsim.report.drawing import Chart, Drawing
 from llmsim.report.figures import ENERGY
 from llmsim.report.note import Note
 from llmsim.report.parts.part import Part
-from llmsim.report.sheet import Column, Row
+from llmsim.report.sheet import Column, Row, nonzero
+from llmsim.simulation.metrics import states
 
 _SUMS = ("energy_active_j", "energy_idle_j", "energy_j")
 
@@ -85,6 +86,34 @@ class EnergyPart(Part):
             "energy_accuracy": lambda figure: trade_off(figure, drawing.summary, drawing.palette),
             "energy_deployments": lambda figure: by_deployment(figure, drawing.summary, drawing.palette),
         }
+
+
+class StatesPart(Part):
+    """What instances did, in seconds and joules; `serve` is work of which phases are not told apart."""
+
+    deployment_columns = tuple(
+        Column(
+            "energy by state", state, ("states", state, "energy_j"), ENERGY, f"energy of instances, {what}",
+            detail=True, shown=nonzero,
+        )
+        for state, what in (
+            ("serve", "serving whole queries"),
+            ("prefill", "reading prompts"),
+            ("decode", "making tokens"),
+            ("idle", "on, with nothing to do"),
+            ("asleep", "asleep"),
+            ("wake", "waking"),
+        )
+    )  # fmt: skip
+
+    def of_run(self, account: Account) -> Found:
+        """Of the whole fleet."""
+        return Found({"states": states(account.instances, account.terms.horizon.length_s)})
+
+    def of_deployment(self, account: Account, index: int) -> Found:
+        """Of its instances."""
+        chosen = account.instances_of(index)
+        return Found({"states": states(account.instances, account.terms.horizon.length_s, chosen)})
 
 
 def _reasons(item: Deployment, unmeasured: bool) -> dict[str, str]:

@@ -10,7 +10,7 @@ from llmsim.report.account import Account, Found
 from llmsim.report.figures import COUNT, PERCENT
 from llmsim.report.note import Note
 from llmsim.report.parts.part import Part
-from llmsim.report.sheet import Column, Row
+from llmsim.report.sheet import Column, Row, differs
 
 # A share of refused queries above which the screen says so.
 REFUSED_WARNING = 0.05
@@ -19,9 +19,7 @@ REFUSED_WARNING = 0.05
 class QueriesPart(Part):
     """The policy, and what became of the queries."""
 
-    columns = (
-        Column("served", "", ("served",), COUNT, "queries that were served", digits=9, shown="differs"),
-    )
+    columns = (Column("served", "", ("served",), COUNT, "queries that were served", digits=9, shown=differs),)
     deployment_columns = (
         Column("queries", "", ("queries",), COUNT, "queries served", digits=9),
         Column("share", "", ("queries_pct",), PERCENT, "part of the served queries", digits=3),
