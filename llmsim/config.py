@@ -112,6 +112,9 @@ def composition_error(error: Exception) -> InputError:
     first = text.splitlines()[0] if text else type(error).__name__
     if first.startswith("Could not override '"):
         key = first.split("'")[1]
+        inner = str(getattr(error.__cause__, "full_key", None) or "")
+        if inner.startswith(f"{key}."):  # the mapping is known, and a key within it is not
+            key = inner
         known = known_keys(with_hydra=key.startswith("hydra"))
         return InputError(f"{key}: no such setting. {did_you_mean(key, known, 'setting')}")
     if first.startswith("Ambiguous value"):

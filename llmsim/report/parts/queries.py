@@ -55,6 +55,8 @@ class QueriesPart(Part):
             "instances": item.instances,
             "devices_per_instance": item.target.n_devices,
             "discipline": item.discipline,
+            "dispatcher": item.dispatcher,
+            "max_batch": item.max_batch,
             "kv_cache": item.target.kv_cache,
             "share": item.share,
         }
