@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 POINTS = 300
 """About how many points a line has."""
+FEW = 10
+"""Fewer queries than this are marked one by one."""
 
 
 def times_by_deployment(
@@ -52,7 +54,8 @@ def times_by_deployment(
         for name in shown:
             if len(found[name]):
                 value, part = series.thinned(found[name], POINTS)
-                axes.plot(value, 100 * part, color=palette.colour(name), linewidth=2)
+                marker = "o" if len(value) < FEW else ""
+                axes.plot(value, 100 * part, color=palette.colour(name), linewidth=2, marker=marker)
         axes.set_xscale("log")
         axes.set_ylim(0, 101)
         axes.set_xlabel(f"{kind} (s)")
@@ -60,11 +63,11 @@ def times_by_deployment(
         plain_ticks(axes.xaxis)
         if place == 0:
             axes.set_ylabel("queries done within it (%)")
-    slowest = max(shown, key=lambda name: float(columns["latency"][name][-1]))
-    p99 = float(np.percentile(columns["latency"][slowest], 99))
+    p99_s = {name: float(np.percentile(columns["latency"][name], 99)) for name in shown}
+    slowest = max(shown, key=p99_s.__getitem__)
     title = (
-        f"{policy_label(summary)}: {slowest} is the slowest, "
-        f"99 % of its queries end within {figures.quantity(p99, TIME, 3)}"
+        f"{policy_label(summary)}: 99 % of the queries on {slowest}, the slowest, "
+        f"end within {figures.quantity(p99_s[slowest], TIME, 3)}"
     )
     return title, "Distributions by deployment, from arrival; the axes of time are logarithmic."
 

@@ -11,7 +11,9 @@ from llmsim.simulation.replications import Interval, interval, paired
 
 LEVEL = 0.95
 # Numbers of a row that are settings, words' counts or proofs, and no figures of a replication.
-_NO_FIGURES = ("baselines", "policy_settings", "absent", "refused_reasons", "certificate", "replications")
+_NO_FIGURES = (
+    "baselines", "policy_settings", "absent", "refused_reasons", "certificate", "replications", "zeta",
+)  # fmt: skip
 
 
 def replicated(found: Sequence[Row]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

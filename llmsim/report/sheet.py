@@ -73,6 +73,7 @@ class Column:
         factor: figures are multiplied by it before they are shown (100 for a fraction in per cent).
         digits: digits of the largest cell.
         strong: the figure to look at first.
+        whole: a count, shown without decimals.
         compares: the figure holds a row against the policy, so the policy's own cell is empty.
         sheet: the table that it stands in, one of SHEETS.
         detail: shown on the page only.
@@ -91,6 +92,7 @@ class Column:
     detail: bool = False
     shown: Shown = always
     strong: bool = False
+    whole: bool = True
 
     def figure(self, row: Row) -> float | None:
         """The figure in a row, or None when the row lacks it."""
@@ -171,7 +173,7 @@ def make_sheet(rows: Mapping[str, Row], columns: Iterable[Column], leads: bool) 
         together.setdefault((column.group, column.ladder), []).extend(row[c] for row in found.values())
     scales = tuple(common_scale(together[c.group, c.ladder], c.ladder, c.digits) for c in columns)
     whole = tuple(
-        Scale(scale.factor, scale.unit, 0) if column.ladder is COUNT else scale
+        Scale(scale.factor, scale.unit, 0) if column.ladder is COUNT and column.whole else scale
         for column, scale in zip(columns, scales, strict=True)
     )
     return Sheet(columns, whole, tuple(found.items()), leads)

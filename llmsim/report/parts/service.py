@@ -59,21 +59,21 @@ class ServicePart(Part):
         ),
         Column(
             "throughput", "queries/s", ("throughput_queries_per_s",), COUNT,
-            "served queries over first arrival to last end", sheet="service", detail=True, digits=4,
+            "served queries over first arrival to last end", sheet="service", detail=True, whole=False,
         ),
         Column(
-            "throughput", "tokens/s", ("throughput_tokens_per_s",), COUNT,
-            "generated tokens over first arrival to last end", sheet="service", detail=True, digits=9,
+            "output", "tokens/s", ("throughput_tokens_per_s",), COUNT,
+            "generated tokens over first arrival to last end", sheet="service", detail=True, whole=False,
         ),
         Column(
             "fairness", "short to long", ("fairness", "short_to_long"), COUNT,
             "latency a token of the quarter of queries with the fewest tokens over that of the most",
-            sheet="service", detail=True, digits=4,
+            sheet="service", detail=True, digits=4, whole=False,
         ),
         Column(
             "fairness", "Jain", ("fairness", "jain"), COUNT,
             "Jain's index of latency a token: 1 where all are served alike", sheet="service", detail=True,
-            digits=4,
+            digits=4, whole=False,
         ),
         Column(
             "preemptions", "", ("preemptions",), COUNT, "places lost for want of KV memory", sheet="service",

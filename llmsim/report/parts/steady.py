@@ -19,14 +19,14 @@ class SteadyPart(Part):
     """Service over the queries that arrive in the window, under `steady`."""
 
     columns = (
-        Column("window", "queries", ("steady", "queries"), COUNT, "queries that arrive in it", digits=9,
+        Column("steady", "queries", ("steady", "queries"), COUNT, "queries that arrive in it", digits=9,
                sheet="steady", shown=known),
         *(
             replace(column, path=("steady", *column.path))
-            for group, key in (("latency", "latency_s"), ("wait", "wait_s"))
+            for group, key in (("steady latency", "latency_s"), ("steady wait", "wait_s"))
             for column in spread_columns(group, key, ("mean", "p50", "p90", "p99"), "steady", shown=known)
         ),
-        Column("active per query", "", ("steady", "energy_active_per_query_j"), ENERGY,
+        Column("steady active per query", "", ("steady", "energy_active_per_query_j"), ENERGY,
                "energy while serving over queries", digits=4, sheet="steady", shown=known),
     )  # fmt: skip
 
