@@ -26,6 +26,8 @@ Figures = Collection[float | None]
 Shown = Callable[[str, Collection[Row], Figures], bool]
 # How the reason of a figure begins that was not asked for; its column is not shown.
 NOT_ASKED = "not asked: "
+# How it begins where there is no such figure, so that it alone does not make a column either.
+NOT_MEANT = "none: "
 
 
 def always(key: str, rows: Collection[Row], figures: Figures) -> bool:
@@ -41,7 +43,9 @@ def known(key: str, rows: Collection[Row], figures: Figures) -> bool:
 def asked(key: str, rows: Collection[Row], figures: Figures) -> bool:
     """Where the figure was asked for, whether or not it could be had."""
     reasons = [(row.get("absent") or {}).get(key) for row in rows]
-    return known(key, rows, figures) or any(why and not why.startswith(NOT_ASKED) for why in reasons)
+    return known(key, rows, figures) or any(
+        why and not why.startswith((NOT_ASKED, NOT_MEANT)) for why in reasons
+    )
 
 
 def nonzero(key: str, rows: Collection[Row], figures: Figures) -> bool:

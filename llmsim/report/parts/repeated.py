@@ -28,7 +28,7 @@ def _columns(group: str, key: str, ladder: Ladder) -> list[Column]:
         for label, of, what, meaning in (
             ("mean", "figures", "mean", "mean"),
             ("±", "figures", "half_width", "half-width of its interval"),
-            ("policy less", "differences", "mean", "the policy's figure minus this row's, run by run"),
+            ("difference", "differences", "mean", "the policy's figure minus this row's, run by run"),
             ("± ", "differences", "half_width", "half-width of the difference's interval"),
         )
     ]  # fmt: skip
@@ -47,6 +47,6 @@ class ReplicationsPart(Part):
         text = (
             f"{found['count']} runs under seeds of their own; intervals (±) at {100 * found['level']:g} %. "
             "The other tables show the first run. All policies see the same queries in each, so that a "
-            "difference is surer than either figure."
+            "difference, the policy's figure minus the row's, is surer than either."
         )
         return [Note("replications", text)]

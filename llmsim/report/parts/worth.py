@@ -9,7 +9,7 @@ from llmsim.errors import InputError
 from llmsim.report.account import Account, Found
 from llmsim.report.figures import PERCENT, Scale
 from llmsim.report.parts.part import Part
-from llmsim.report.sheet import Column, Row, known
+from llmsim.report.sheet import NOT_MEANT, Column, Row, asked
 
 NO_LESS_ACCURACY = "saving_at_no_less_accuracy_pct"
 _SCALE = Scale(1.0, "%", 1)
@@ -59,14 +59,16 @@ class RegretPart(Part):
             "regret", "predicted", ("regret", "regret_relative"), PERCENT,
             "priced objective of an online policy's choices above the offline optimum with its number of "
             "queries on each deployment, of that optimum's size",
-            factor=100.0, digits=3, shown=known,
+            factor=100.0, digits=3, shown=asked,
         ),
     )  # fmt: skip
 
     def of_run(self, account: Account) -> Found:
         """The regret; none of an offline policy."""
         if account.run.plan is not None:
-            return Found({"regret": None}, {"regret": "the policy plans offline: see its certificate"})
+            return Found(
+                {"regret": None}, {"regret": f"{NOT_MEANT}the policy plans offline, see its certificate"}
+            )
         try:
             return Found({"regret": account.terms.judge.regret(account.run)})
         except InputError as reason:
