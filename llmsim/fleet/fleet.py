@@ -26,6 +26,10 @@ _LEAST_SHARE, _MOST_SHARE = 1e-9, 1e9
 MOST_INSTANCES = 10_000_000
 # Room for the rounding of a share times a device count that is a whole number on paper.
 _ROUNDING = 1e-9
+_CHUNKED = (
+    "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled as the "
+    "chunk, with its past, plus the decode step."
+)
 
 
 @dataclass(frozen=True)
@@ -216,10 +220,7 @@ def build(
                 )
             )
     if any(item.serving.chunk_tokens is not None for item in deployments):
-        notes.append(
-            "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled"
-            " as the chunk, with its past, plus the decode step."
-        )
+        notes.append(_CHUNKED)
     fleet = tuple(_normalised(deployments))
     if spec.topology is not None:
         topology = TopologySpec.from_config(spec.topology)

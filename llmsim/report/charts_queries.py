@@ -127,7 +127,7 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
         del panels["waiting queries"]
     middle = (edges[:-1] + edges[1:]) / 2
     stacked_panels(figure, panels, middle, [(name, palette.colour(name)) for name in running])
-    return _busy_title(summary, served), f"Means over {edges[1]:.3g} s; idle power is not in it."
+    return _busy_title(summary, served), f"Means over {edges[1]:.3g} s. Idle power is not in it."
 
 
 def stacked_panels(

@@ -96,11 +96,16 @@ def timeline(figure: Figure, summary: Row, table: pa.Table, palette: Palette) ->
     scale = unit_of([most], POWER)
     panels = {f"power ({scale.unit})": [level / scale.factor for level in power_w]} if known else {}
     panels |= {"queries in service": levels("serving"), "waiting queries": levels("waiting")}
+    some_wait = any(level.any() for level in panels["waiting queries"])
+    if not some_wait:
+        del panels["waiting queries"]
     step_s = float(time_s[1] - time_s[0])
     middle = time_s - time_s[0] + step_s / 2
     stacked_panels(figure, panels, middle, [(name, palette.colour(name)) for name in names])
     peak = f" draws at most {figures.power(most)}" if most is not None else " over time"
     caption = f"Means over {step_s:.4g} s."
+    if not some_wait:
+        caption += " No query waits."
     if known:
         caption += " Power includes idle, waking and sleeping instances."
     return f"{policy_label(summary)}: the fleet{peak}", caption
