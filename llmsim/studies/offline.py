@@ -1,9 +1,9 @@
 """The offline case study: which model answers which query, three ways, over zeta.
 
 *Script* is what was run: a query's cost on a model is the sum over all queries, so that queries differ in
-nothing and only counts matter. *Equations* is what was written: each query's own cost. Both read the curves as
-printed. *Fitting* is the equations again, with curves that fit. Whatever a plan was chosen by, it is judged by
-both: by the curves as printed, as the paper did, and by those that fit.
+nothing and only counts matter. *Equations* is what was written: each query's own cost. Both read the curves
+as printed. *Fitting* is the equations again, with curves that fit. Whatever a plan was chosen by, it is
+judged by both: by the curves as printed, as the paper did, and by those that fit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.random import Generator
 
 from llmsim.curves.cost import IntArray
 from llmsim.fleet.prices import Prices
-from llmsim.policies.assignment import assign
+from llmsim.policies.assignment import assign, total
 from llmsim.policies.bounds import Bounds
 from llmsim.policies.frontier import Frontier, frontier, saving_at_no_less_accuracy_pct
 from llmsim.policies.groups import Groups
@@ -75,7 +75,7 @@ class CaseStudy:
 
 
 def sweep(study: CaseStudy, zetas: Sequence[float]) -> Iterator[Record]:
-    """A record of each way's plan at each zeta.
+    """A record of each way's plan at each zeta; `objective` is by the curves as printed, for all.
 
     Raises:
         InputError: the bounds cannot be met, or a deployment has no curve or no accuracy.
@@ -87,8 +87,8 @@ def sweep(study: CaseStudy, zetas: Sequence[float]) -> Iterator[Record]:
         for way, priced in ((EQUATIONS, printed), (FITTING, fitting)):
             plan = best_plan(priced, study.bounds).deployment
             found = judged(study, figures_of(study.printed, plan), figures_of(study.fitting, plan))
-            cost = {"objective": float(np.sum(printed.cost * flow_of(printed.groups, plan, len(study.names))))}
-            yield {"way": way, "zeta": zeta, **found, **cost, **_counted(study, plan)}
+            found["objective"] = total(printed.cost, flow_of(printed.groups, plan, len(study.names)))
+            yield {"way": way, "zeta": zeta, **found, **_counted(study, plan)}
 
 
 def baselines(study: CaseStudy, rng: Generator) -> Iterator[Record]:
@@ -116,8 +116,8 @@ def one_cost_a_model(priced: PricedCost) -> PricedCost:
 def judged(study: CaseStudy, printed: PlanFigures, fitting: PlanFigures) -> Record:
     """The figures of a plan by both curves, and the saving that it left.
 
-    `saving_left_pct` is how much less energy the best plan within the bounds takes at no less accuracy, by the
-    curves that fit.
+    `saving_left_pct` is how much less energy the best plan within the bounds takes at no less accuracy, by
+    the curves that fit.
     """
     return {
         "accuracy_pct": fitting.accuracy_pct,

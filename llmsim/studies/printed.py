@@ -1,4 +1,4 @@
-"""The curves of the paper and of its companion, to the printed digits: fitted to the rows that they were from."""
+"""The curves of the paper and of its companion as printed: fitted to the rows that they were fitted to."""
 
 from __future__ import annotations
 
