@@ -28,6 +28,7 @@ FLOORS = [
     ["policies"],
     ["measurement"],
     ["simulation"],
+    ["studies"],
     ["report"],
     ["tasks"],
     ["api"],
