@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Inches: what axis labels take to the left of and under a panel, and what is left free at the edges.
-LEFT_IN, UNDER_IN, EDGE_IN = 0.66, 0.55, 0.12
+LEFT_IN, UNDER_IN, EDGE_IN = 0.72, 0.55, 0.12
 MARKER_SIZE = 4.0
+HANDLE = 2.6  # length of a line in the legend, in font sizes
 LINEAR_TO = 0.01  # a `symlog` axis is linear up to here
 
 
@@ -63,7 +64,7 @@ def draw_panels(figure: Figure, panels: Sequence[Panel]) -> None:
     handles = [
         Line2D([], [], color=line.colour, linewidth=1.8, dashes=line.dashes) for line in shown.values()
     ]
-    top_in = labels.legend_on_top(figure, handles, list(shown), 0.01)
+    top_in = labels.legend_on_top(figure, handles, list(shown), 0.01, HANDLE)
     width_in, height_in = figure.get_size_inches()
     if any(panel.title for panel in panels):
         top_in += 0.22

@@ -83,6 +83,10 @@ class Stage:
             "longest_wait_s": float(waits_s.max()),
             "mean_latency_s": float((run.ledger.end_s - run.ledger.arrival_s).mean()),
             **{f"queries {d.name}": n for d, n in zip(self.deployments, counts, strict=True)},
+            **{
+                f"mean_wait_s {item.name}": float(waits_s[chosen == place].mean()) if counts[place] else None
+                for place, item in enumerate(self.deployments)
+            },
         }
 
 
@@ -114,24 +118,20 @@ class OnlineStudy:
         """The stage as it should be."""
         return Stage(RIGHT, self._one_by_one(rate_per_s or self.rate_per_s), self.fitting, self.backend)
 
-    def ladder(self) -> Iterator[Stage]:
-        """From the script to what is right, one thing put right at a time."""
-        start = self.script()
-        yield replace(start, label="as its script did")
-        queued = replace(
-            start,
-            label="instances free when they are done",
-            deployments=tuple(replace(item, discipline="serial") for item in start.deployments),
-        )
-        yield queued
-        paced = replace(
-            queued,
-            label="and arrivals one by one, at the stated rate",
-            queries=self._one_by_one(self.rate_per_s),
-        )
-        yield paced
-        yield replace(paced, label="and no more instances than devices allow", deployments=self.printed)
-        yield replace(self.right(), label="and curves that fit")
+    def corrections(self) -> Iterator[Stage]:
+        """The stage as the script had it, with each of its four defects put right alone, and with all."""
+        script = self.script()
+        yield replace(script, label="as its script did")
+        queued = tuple(replace(item, discipline="serial") for item in script.deployments)
+        yield replace(script, label="but instances free when done", deployments=queued)
+        one_by_one = self._one_by_one(self.rate_per_s)
+        yield replace(script, label="but one query a tick, not ten", queries=one_by_one)
+        fewer = tuple(replace(item, discipline="thesis_script") for item in self.printed)
+        yield replace(script, label="but as many instances as devices allow", deployments=fewer)
+        curves = {item.name: item.curve for item in self.fitting}
+        fitting = tuple(replace(item, curve=curves[item.name]) for item in script.deployments)
+        yield replace(script, label="but curves that fit", deployments=fitting)
+        yield replace(self.right(), label="all four put right")
 
     def _in_tens(self, rate_per_s: float) -> Queries:
         ticks = np.arange(len(self.queries)) // A_TICK
@@ -169,7 +169,8 @@ def zeta_sweep(study: OnlineStudy, zetas: Sequence[float], told: Told) -> Iterat
                 told(f"{stage.label}: {name}, zeta {zeta:g}")
                 yield {"zeta": zeta, "rate_per_s": study.rate_per_s, **stage.run(name, policy, study.seed)}
     for stage in (script, right):
-        for name, policy in _baselines(stage).items():
+        baselines: Mapping[str, OnlinePolicy] = {"round_robin": RoundRobin(), "random": Random()}
+        for name, policy in baselines.items():
             told(f"{stage.label}: {name}")
             yield {"zeta": None, "rate_per_s": study.rate_per_s, **stage.run(name, policy, study.seed)}
 
@@ -186,18 +187,10 @@ def rate_sweep(study: OnlineStudy, rates: Sequence[float], zeta: float, told: To
                 yield {"zeta": at, "rate_per_s": rate, **stage.run(name, policy, study.seed)}
 
 
-def ladder(study: OnlineStudy, told: Told) -> Iterator[Record]:
-    """A record of round robin, and of the first model alone, at each step from the script to what is right.
-
-    What was put right stays so at the steps that follow.
-    """
-    for stage in study.ladder():
+def corrections(study: OnlineStudy, told: Told) -> Iterator[Record]:
+    """A record of round robin, and of the first model alone, with each of the script's defects put right."""
+    for stage in study.corrections():
         first = stage.deployments[0].name
         for name, policy in (("round_robin", RoundRobin()), (f"only {first}", Single(first))):
             told(f"{stage.label}: {name}")
             yield {"zeta": None, "rate_per_s": study.rate_per_s, **stage.run(name, policy, study.seed)}
-
-
-def _baselines(stage: Stage) -> Mapping[str, OnlinePolicy]:
-    singles = {f"only {item.name}": Single(item.name) for item in stage.deployments}
-    return {"round_robin": RoundRobin(), "random": Random(), **singles}

@@ -22,37 +22,53 @@ FORGET_EVERY = 10
 FIRST_TOKENS = 2048
 
 
-class Past:
-    """The latest queries of one model, and what they make of a cost.
+class Window:
+    """The latest values of one kind of one model, and their range.
 
     Attributes:
-        e_least, e_width, a_least, a_width: what joules and accuracy are normalised by.
+        least, width: what a value is normalised by: 0 at the least, 1 at the most.
     """
 
-    __slots__ = ("_accuracy", "_energy_j", "a_least", "a_width", "e_least", "e_width")
+    __slots__ = ("_most", "_values", "least", "width")
 
-    def __init__(self, energy_j: float, accuracy: float) -> None:
-        """No query yet: from 0 to the values given."""
-        self._energy_j: deque[float] = deque(maxlen=WINDOW)
-        self._accuracy: deque[float] = deque(maxlen=WINDOW)
-        self.e_least, self.e_width, self.a_least, self.a_width = 0.0, energy_j, 0.0, accuracy
+    def __init__(self, most: float) -> None:
+        """No value yet: normalised from 0 to `most`."""
+        self._values: deque[float] = deque(maxlen=WINDOW)
+        self.least, self._most, self.width = 0.0, most, most
 
     def __len__(self) -> int:
-        return len(self._energy_j)
+        return len(self._values)
+
+    def add(self, value: float) -> None:
+        """One more, and the oldest less when the window is full."""
+        values = self._values
+        leaving = values[0] if len(values) == WINDOW else value
+        values.append(value)
+        if len(values) == 1 or leaving in (self.least, self._most):
+            self.least, self._most = min(values), max(values)
+        else:
+            self.least, self._most = min(self.least, value), max(self._most, value)
+        self.width = self._most - self.least or math.inf  # where all are equal a hat is 0
+
+
+class Past:
+    """The latest queries of one model, and what they make of a cost."""
+
+    __slots__ = ("accuracy", "energy_j")
+
+    def __init__(self, energy_j: float, accuracy: float) -> None:
+        """No query yet: normalised from 0 to the values given."""
+        self.energy_j, self.accuracy = Window(energy_j), Window(accuracy)
 
     def add(self, energy_j: float, accuracy: float) -> None:
-        """One query more, and the oldest less when the window is full."""
-        self._energy_j.append(energy_j)
-        self._accuracy.append(accuracy)
-        self.e_least, self.a_least = min(self._energy_j), min(self._accuracy)
-        # Where all are equal a hat is 0.
-        self.e_width = max(self._energy_j) - self.e_least or math.inf
-        self.a_width = max(self._accuracy) - self.a_least or math.inf
+        """One query more."""
+        self.energy_j.add(energy_j)
+        self.accuracy.add(accuracy)
 
     def cost(self, zeta: float, energy_j: float, accuracy: float) -> float:
-        """`zeta * e_hat - (1 - zeta) * a_hat`, each hat 0 at the least of the window and 1 at the most."""
-        e_hat, a_hat = (energy_j - self.e_least) / self.e_width, (accuracy - self.a_least) / self.a_width
-        return zeta * e_hat - (1 - zeta) * a_hat
+        """`zeta * e_hat - (1 - zeta) * a_hat`."""
+        e, a = self.energy_j, self.accuracy
+        return zeta * (energy_j - e.least) / e.width - (1 - zeta) * (accuracy - a.least) / a.width
 
 
 @dataclass
@@ -106,7 +122,7 @@ class ThesisRouter:
         self._sum[chosen] += own
         self._sent[view.query] = energy_j[chosen], scores[chosen] * tokens
         past = self._past[chosen]
-        if len(past) % FORGET_EVERY == 0:
+        if len(past.energy_j) % FORGET_EVERY == 0:
             self._sum = [0.0] * len(self._sum)
         past.add(energy_j[chosen], scores[chosen] * tokens)
         return chosen
