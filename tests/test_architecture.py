@@ -31,6 +31,7 @@ FLOORS = [
     ["studies"],
     ["report"],
     ["tasks"],
+    ["paper"],
     ["api"],
     ["testing"],
     ["__main__"],

@@ -56,7 +56,7 @@ def _turning(r: Record, what: str, big: str) -> str:
     if watts is None:
         return f"{what}: no query is so short."
     verb = "saves" if r["saving_pct"] > 0 else "costs"
-    told = f"{what} {verb} {abs(r['saving_pct']):.2f} % with the GPU of {big} alone"
+    told = f"{what} {verb} {figures.percent(abs(r['saving_pct']), 2)} with the GPU of {big} alone"
     return (
         f"{told}; it saves from {watts:.0f} W of host on."
         if watts > 0
@@ -213,7 +213,7 @@ def _of_split(r: Record) -> tuple[str, ...]:
         f"{r['share_small_pct']:.1f}",
         f"{r['energy_j'] / 1e6:.3f}",
         f"{r['mean_runtime_s']:.1f}",
-        f"{r['saving_pct']:.2f}",
+        _number(r["saving_pct"], 2),
     )
 
 
@@ -224,4 +224,7 @@ def _rule(rule: str, limit: int) -> str:
 
 
 def _number(value: float | None, places: int) -> str:
-    return figures.ABSENT if value is None else f"{value:.{places}f}"
+    if value is None:
+        return figures.ABSENT
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
