@@ -24,7 +24,8 @@ STUDIES: Mapping[str, Sequence[str]] = {
     "offline": ("experiment=wilkins_offline", "task.zetas=[0,0.2,0.4,0.6,0.8,1]"),
     "hybrid": ("experiment=wilkins_hybrid", "task.big_host_w=[0,56.25,100,200]"),
     "online": (
-        "experiment=wilkins_online", "task.zetas=[0,0.5,1]", "task.rates=[10,1000]", "task.rate_queries=5000",
+        "experiment=wilkins_online", "task.zetas=[0,0.5,0.8,1]", "task.rates=[10,1000]",
+        "task.rate_queries=5000",
     ),
 }  # fmt: skip
 # Of each study's plots the page shows these; drawn by the whole experiment, they would be finer.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmsim.report import figures
 from llmsim.report.grid import Grid
 from llmsim.report.panels import Line, Panel, draw_panels
+from llmsim.studies.online import NO_PAST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +45,7 @@ def findings(tables: Tables, names: Sequence[str]) -> list[str]:
         f"{right[0]['rate_per_s']:g} queries/s.",
         f"Of the script's defects, putting right one alone ends the waiting at {names[0]}: "
         f"{'; '.join(step.removeprefix('but ') for step in cured) or 'none'}.",
+        _chance(tables, names),
         _feedback(right, names),
     ]
 
@@ -53,6 +55,22 @@ def _who_waits(tables: Tables) -> str:
     script = next(r for r in tables["corrections"] if r["policy"] == "round_robin")
     found = [key.removeprefix("mean_wait_s ") for key in script if key.startswith("mean_wait_s ")]
     return ", ".join(name for name in found if (script[f"mean_wait_s {name}"] or 0.0) > NO_WAIT_S) or "none"
+
+
+def _chance(tables: Tables, names: Sequence[str]) -> str:
+    """What the script's router owes to what came before."""
+    script = [r for r in tables["zeta"] if r["way"] == "script"]
+    swept = [r for r in script if r["policy"] == "zeta_cost"][-1]
+    fresh = next(r for r in script if r["policy"].startswith(NO_PAST))
+    after, without = (
+        f"{' / '.join(figures.count(r[f'queries {name}']) for name in names)} queries and "
+        f"{r['energy_j'] / JOULES_PER_KWH:.0f} kWh"
+        for r in (swept, fresh)
+    )
+    return (
+        f"The script's router at zeta={swept['zeta']:g}: {after} after its sweep, {without} where nothing "
+        "came before."
+    )
 
 
 def _feedback(right: Sequence[Record], names: Sequence[str]) -> str:

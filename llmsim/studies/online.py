@@ -35,6 +35,8 @@ SCRIPT, RIGHT = "script", "right"
 # Queries that the script takes at a tick; there are as many ticks a second as there should be queries.
 A_TICK = 10
 PENALTY = 0.1
+# The script's router at the last zeta of a sweep, without what the sweep has left.
+NO_PAST = "zeta_cost without a past"
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ def zeta_sweep(study: OnlineStudy, zetas: Sequence[float], told: Told) -> Iterat
                 yield {"zeta": zeta, "rate_per_s": study.rate_per_s, **stage.run(name, policy, study.seed)}
     for stage in (script, right):
         baselines: Mapping[str, OnlinePolicy] = {"round_robin": RoundRobin(), "random": Random()}
+        if stage is script:
+            baselines = {f"{NO_PAST}, zeta {zetas[-1]:g}": ThesisRouter(zetas[-1]), **baselines}
         for name, policy in baselines.items():
             told(f"{stage.label}: {name}")
             yield {"zeta": None, "rate_per_s": study.rate_per_s, **stage.run(name, policy, study.seed)}
