@@ -27,7 +27,7 @@ from llmsim.testing.engines import _require
 
 FOREVER = float("inf")
 # Short memory, so that queries lose their places and come back.
-LIMITS = Limits(max_batch=5, kv_blocks=6, kv="grow")
+LIMITS = Limits(max_batch=5, kv_blocks=5, kv="grow")
 TAU_IN = (7, 3, 12, 20, 1, 9, 15, 6, 11, 4, 18, 2)
 TAU_OUT = (9, 5, 4, 11, 30, 1, 16, 22, 2, 13, 7, 19)
 
