@@ -67,7 +67,7 @@ class OnnxRuntimeBench:
         steps = self._steps(resident, cell)
         if cell.experiment == "decode":
             return Loop(steps, cell.tau_out - 1)
-        prefill = resident.prefill(self._prompts(cell.batch, cell.tau_in))
+        prefill = resident.prefill(list(self._prompts(cell.batch, cell.tau_in)))
         if cell.experiment == "prefill":
             return Loop(prefill, 1)
         return Loop(lambda: (prefill(), steps()), cell.tau_out)

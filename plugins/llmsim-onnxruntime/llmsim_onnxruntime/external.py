@@ -46,7 +46,7 @@ class ExternalData:
             return helper.make_tensor(name, kind, dense.shape, dense.tobytes(), raw=True)
         self._file.write(bytes(-self._file.tell() % PAGE))
         begin = self._file.tell()
-        self._file.write(memoryview(dense).cast("B"))
+        dense.tofile(self._file)
         listed = TensorProto(name=name, data_type=kind, dims=dense.shape)
         listed.data_location = TensorProto.EXTERNAL
         for key, value in (("location", self._path.name), ("offset", begin), ("length", dense.nbytes)):

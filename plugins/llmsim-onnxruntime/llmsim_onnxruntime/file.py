@@ -29,7 +29,7 @@ COSINES = 7
 CACHE = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 EXPORTED = ("input_ids", "attention_mask", "position_ids")
 OURS = ("input_ids", "seqlens_k", "total_sequence_length", "last")
-DTYPES = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
+DTYPES: dict[int, type[np.floating[Any]]] = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 def open_file(path: Path, model: Model, max_tokens: int, threads: int) -> tuple[Any, Dimensions]:
@@ -56,9 +56,7 @@ def open_file(path: Path, model: Model, max_tokens: int, threads: int) -> tuple[
     return open_session(proto.SerializeToString(), threads, str(path), path.parent), dimensions
 
 
-def _dimensions(
-    path: Path, graph: Any, inputs: dict[str, Any], model: Model, max_tokens: int
-) -> Dimensions:
+def _dimensions(path: Path, graph: Any, inputs: dict[str, Any], model: Model, max_tokens: int) -> Dimensions:
     caches = {name: value for name, value in inputs.items() if CACHE.fullmatch(name)}
     ours = "seqlens_k" in inputs
     unknown = sorted(set(inputs) - set(caches) - set(OURS if ours else EXPORTED) - _initialized(graph))
@@ -78,8 +76,8 @@ def _dimensions(
     wanted = (model.num_hidden_layers, model.num_key_value_heads, model.head_dim)
     if found != wanted:
         raise InputError(
-            f"{path}: its cache has (layers, heads, dimension) {found}; {model.name}'s has {wanted}. Choose the "
-            "model that the file holds."
+            f"{path}: its cache has (layers, heads, dimension) {found}; {model.name}'s has {wanted}. "
+            "Choose the model that the file holds."
         )
     if shape.elem_type not in DTYPES:
         raise InputError(f"{path}: its cache is neither float nor float16.")
@@ -93,7 +91,7 @@ def _dimensions(
         vocab_size=model.vocab_size,
         max_tokens=min(max_tokens, *_positions(graph, attentions)),
         every_logit=not ours,
-        dtype=np.dtype(DTYPES[shape.elem_type]),
+        dtype=DTYPES[shape.elem_type],
     )
 
 

@@ -102,7 +102,9 @@ class _Builder:
     def _attention(self, normed: str, number: int) -> str:
         model, at = self.model, f"{number}.attention"
         name = [layer_name(number, f"self_attn.{letter}_proj") for letter in "qkv"]
-        qkv = self._linear(normed, np.concatenate([self.tensor(f"{one}.weight") for one in name]), f"{at}.qkv")
+        qkv = self._linear(
+            normed, np.concatenate([self.tensor(f"{one}.weight") for one in name]), f"{at}.qkv"
+        )
         if model.qkv_bias:
             bias = np.concatenate([self.tensor(f"{one}.bias") for one in name])
             qkv = self._node("Add", [qkv, self._keep(f"{at}.bias", bias)], f"{at}.biased")
@@ -118,7 +120,9 @@ class _Builder:
             do_rotary=1,
             local_window_size=model.sliding_window_tokens or -1,
         )
-        return self._linear(f"{at}.mixed", self.tensor(layer_name(number, "self_attn.o_proj.weight")), f"{at}.out")
+        return self._linear(
+            f"{at}.mixed", self.tensor(layer_name(number, "self_attn.o_proj.weight")), f"{at}.out"
+        )
 
     def _normed_heads(self, qkv: str, number: int) -> list[str]:
         """Queries, keys and values apart; a norm over each head of queries and of keys."""
@@ -138,7 +142,9 @@ class _Builder:
 
     def _block(self, normed: str, number: int) -> str:
         at = f"{number}.block"
-        gate, up, down = (self.tensor(layer_name(number, f"mlp.{what}_proj.weight")) for what in ("gate", "up", "down"))
+        gate, up, down = (
+            self.tensor(layer_name(number, f"mlp.{what}_proj.weight")) for what in ("gate", "up", "down")
+        )
         gated = self._linear(normed, gate, f"{at}.gate")
         share = self._node("Sigmoid", [gated], f"{at}.share")
         smooth = self._node("Mul", [gated, share], f"{at}.smooth")
@@ -167,7 +173,11 @@ class _Builder:
         packed = quantise(weight, BITS[self.making.precision])
         return self._node(
             "MatMulNBits",
-            [x, self._keep(f"{at}.levels", packed.data), self._keep(f"{at}.scales", packed.scales.reshape(-1))],
+            [
+                x,
+                self._keep(f"{at}.levels", packed.data),
+                self._keep(f"{at}.scales", packed.scales.reshape(-1)),
+            ],
             output or at,
             domain=MICROSOFT,
             K=inputs,
@@ -221,9 +231,16 @@ class _Builder:
         return name
 
     def _node(
-        self, kind: str, inputs: Sequence[str], outputs: str | Sequence[str], domain: str = "", **attributes: Any
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        outputs: str | Sequence[str],
+        domain: str = "",
+        **attributes: Any,
     ) -> str:
         """Append a node; the name of its first output."""
         names = [outputs] if isinstance(outputs, str) else list(outputs)
-        self.nodes.append(helper.make_node(kind, list(inputs), names, name=names[0], domain=domain, **attributes))
+        self.nodes.append(
+            helper.make_node(kind, list(inputs), names, name=names[0], domain=domain, **attributes)
+        )
         return names[0]

@@ -52,13 +52,13 @@ def open_random(model: Model, making: Making, threads: int, seed: int) -> Any:
     """
     if model.family not in FAMILIES:
         raise InputError(
-            f"model {model.name}: the family '{model.family}' is not one of {', '.join(FAMILIES)}, whose graphs "
-            "backend=onnxruntime builds. Give a file of your own: backend.path=FILE.onnx"
+            f"model {model.name}: the family '{model.family}' is not one of {', '.join(FAMILIES)}, whose "
+            "graphs backend=onnxruntime builds. Give a file of your own: backend.path=FILE.onnx"
         )
     if making.precision not in PRECISIONS:
         raise InputError(
-            f"{model.name} in {making.precision}: backend=onnxruntime runs {', '.join(PRECISIONS)} on the CPU; "
-            "choose one with task.precision=fp32"
+            f"{model.name} in {making.precision}: backend=onnxruntime runs {', '.join(PRECISIONS)} on the "
+            "CPU; choose one with task.precision=fp32"
         )
     size = weight_bytes(model, making.precision)
     # The session packs the matrices anew beside the file, whose pages the system may drop.

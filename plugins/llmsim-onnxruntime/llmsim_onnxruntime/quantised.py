@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 32
+# Rows that are quantised at once: an embedding's all would take several times its own memory.
+ROWS_AT_ONCE = 4096
 # Bits of a weight, by the number format that a target states.
 BITS = {"int8": 8, "int4": 4}
 
@@ -32,6 +34,14 @@ class Quantised:
 
 def quantise(matrix: NDArray[np.float32], bits: int) -> Quantised:
     """The nearest matrix in so many bits: symmetric, the largest weight of a block on the outermost level."""
+    parts = [
+        _levels(matrix[begin : begin + ROWS_AT_ONCE], bits) for begin in range(0, len(matrix), ROWS_AT_ONCE)
+    ]
+    levels, scales = zip(*parts, strict=True)
+    return Quantised(np.concatenate(levels), np.concatenate(scales), bits)
+
+
+def _levels(matrix: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     outputs, inputs = matrix.shape
     blocks = -(-inputs // BLOCK)
     padded = np.pad(matrix, ((0, 0), (0, blocks * BLOCK - inputs))).reshape(outputs, blocks, BLOCK)
@@ -41,4 +51,4 @@ def quantise(matrix: NDArray[np.float32], bits: int) -> Quantised:
     levels = (np.rint(padded / scales[:, :, None]) + middle).astype(np.uint8)
     if bits == 4:
         levels = levels[:, :, ::2] | (levels[:, :, 1::2] << 4)
-    return Quantised(levels, scales, bits)
+    return levels, scales

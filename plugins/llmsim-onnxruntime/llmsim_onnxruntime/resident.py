@@ -42,11 +42,11 @@ class Dimensions:
     vocab_size: int
     max_tokens: int
     every_logit: bool = False
-    dtype: np.dtype[Any] = np.dtype(np.float32)
+    dtype: type[np.floating[Any]] = np.float32
 
     def cache_bytes(self, rows: int, tokens: int) -> int:
         """Of the keys and values of so many rows."""
-        return 2 * self.layers * rows * self.heads * tokens * self.head_dim * self.dtype.itemsize
+        return 2 * self.layers * rows * self.heads * tokens * self.head_dim * np.dtype(self.dtype).itemsize
 
     def pass_bytes(self, rows: int, new: int, tokens: int) -> int:
         """About what a pass over new tokens of each row holds besides: scores, activations, logits."""
@@ -145,10 +145,10 @@ class Resident:
     def _bound(
         self, ids: IntArray, before: NDArray[np.int32], total: NDArray[np.int32], last: IntArray
     ) -> Any:
-        """Inputs and outputs of a pass; the arrays stay where they are, so they may be changed between runs."""
+        """Inputs and outputs of a pass; the arrays stay where they are, and may change between runs."""
         rows = len(ids)
         binding = self._session.io_binding()
-        inputs = {"input_ids": ids, "seqlens_k": before, "total_sequence_length": total, "last": last}
+        inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "seqlens_k": before, "total_sequence_length": total, "last": last}
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, _value(array))
         for name, cache in self._caches.items():

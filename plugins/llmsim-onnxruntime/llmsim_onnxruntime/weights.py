@@ -42,7 +42,8 @@ def shapes(model: Model) -> dict[str, tuple[int, ...]]:
         "mlp.down_proj.weight": (width, inner),
     }
     if model.qkv_bias:
-        layer |= {f"self_attn.{name}_proj.bias": (rows,) for name, rows in zip("qkv", (queries, keys, keys))}
+        rows = {"q": queries, "k": keys, "v": keys}
+        layer |= {f"self_attn.{letter}_proj.bias": (count,) for letter, count in rows.items()}
     if model.qk_norm:
         layer |= {f"self_attn.{name}_norm.weight": (model.head_dim,) for name in "qk"}
     found = {EMBEDDING: (model.vocab_size, width), LAST_NORM: (width,)}

@@ -40,7 +40,9 @@ def generated(resident, given, tokens=TOKENS):
 def by_transformers(model, tensor, given, found):
     """What transformers says comes next, after each prompt and each token that was found before."""
     torch = pytest.importorskip("torch", reason="PyTorch is what the graph is checked against")
-    transformers = pytest.importorskip("transformers", reason="its models are what the graph is checked against")
+    transformers = pytest.importorskip(
+        "transformers", reason="its models are what the graph is checked against"
+    )
     config = transformers.AutoConfig.for_model(
         model.family,
         max_position_embeddings=model.context_tokens,
@@ -61,7 +63,9 @@ def by_transformers(model, tensor, given, found):
         },
     )
     causal = transformers.AutoModelForCausalLM.from_config(config).eval()
-    known = causal.load_state_dict({name: torch.from_numpy(tensor(name)) for name in shapes(model)}, strict=False)
+    known = causal.load_state_dict(
+        {name: torch.from_numpy(tensor(name)) for name in shapes(model)}, strict=False
+    )
     assert known.unexpected_keys == []
     assert set(known.missing_keys) <= ({"lm_head.weight"} if model.tied_embeddings else set())
     answers = []

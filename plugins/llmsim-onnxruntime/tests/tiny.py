@@ -25,7 +25,7 @@ FAMILIES = {
     "qwen2": {"qkv_bias": True, "tied_embeddings": True},
     "qwen3": {"qk_norm": True, "num_key_value_heads": 4},
 }
-# Weights of this spread tell tokens apart in so small a model; with those of a large one all logits are alike.
+# With weights spread as a large model's, all logits of so small a one are alike.
 LOUDER = 20
 
 
