@@ -49,9 +49,10 @@ class Dimensions:
         return 2 * self.layers * rows * self.heads * tokens * self.head_dim * np.dtype(self.dtype).itemsize
 
     def pass_bytes(self, rows: int, new: int, tokens: int) -> int:
-        """About what a pass over new tokens of each row holds besides: scores, activations, logits."""
-        scores = rows * self.query_heads * new * tokens
-        each = 6 * self.hidden_size + 3 * self.intermediate_size
+        """About what a pass over new tokens of each row holds besides: activations, logits, perhaps scores."""
+        # Attention in fp32 goes by tiles (ONNX Runtime 1.32); otherwise all its scores may be held at once.
+        scores = 0 if self.dtype is np.float32 else rows * self.query_heads * new * tokens
+        each = 6 * max(self.hidden_size, self.query_heads * self.head_dim) + 3 * self.intermediate_size
         logits = rows * (new if self.every_logit else 1) * self.vocab_size
         return 4 * (scores + rows * new * each + logits)
 
@@ -148,7 +149,12 @@ class Resident:
         """Inputs and outputs of a pass; the arrays stay where they are, and may change between runs."""
         rows = len(ids)
         binding = self._session.io_binding()
-        inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "seqlens_k": before, "total_sequence_length": total, "last": last}
+        inputs: dict[str, NDArray[Any]] = {
+            "input_ids": ids,
+            "seqlens_k": before,
+            "total_sequence_length": total,
+            "last": last,
+        }
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, _value(array))
         for name, cache in self._caches.items():
