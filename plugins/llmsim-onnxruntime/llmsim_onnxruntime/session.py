@@ -15,7 +15,8 @@ from llmsim.api import InputError, OutOfMemory
 
 # What ONNX Runtime says where an allocation failed; it has no error of its own for it.
 FAILED_ALLOCATION = ("bad_alloc", "failed to allocate", "cannot allocate")
-ERRORS_ONLY = 3
+# Its errors come back as exceptions, so it need not print them too.
+FATAL_ONLY = 4
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -35,7 +36,7 @@ def open_session(graph: Path | bytes, threads: int, name: str, folder: Path | No
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     if folder is not None:
         options.add_session_config_entry(WEIGHTS_FOLDER, str(folder.absolute()))
     with failed_allocations():
