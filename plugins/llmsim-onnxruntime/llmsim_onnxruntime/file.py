@@ -89,7 +89,7 @@ def _dimensions(path: Path, graph: Any, inputs: dict[str, Any], model: Model, ma
         hidden_size=model.hidden_size,
         intermediate_size=model.intermediate_size,
         vocab_size=model.vocab_size,
-        max_tokens=min(max_tokens, *_positions(graph, attentions)),
+        max_tokens=min([max_tokens, *_positions(graph, attentions)]),
         every_logit=not ours,
         dtype=DTYPES[shape.elem_type],
     )

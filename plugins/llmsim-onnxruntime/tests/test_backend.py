@@ -1,9 +1,6 @@
 from types import SimpleNamespace
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from llmsim.api import Cell, InputError, OutOfMemory
 from llmsim.testing import BenchConformance, EngineConformance
@@ -14,6 +11,7 @@ from llmsim_onnxruntime.own import weight_bytes
 from llmsim_onnxruntime.session import failed_allocations
 from llmsim_onnxruntime.weights import random_tensor, shapes
 
+from .exported import exported_file, own_file
 from .tiny import described, target
 
 
@@ -45,44 +43,6 @@ class TestBench(BenchConformance):
         return backend().open_bench(target())
 
 
-def own_file(folder, model):
-    every = shapes(model)
-    making = Making("fp32", 64)
-    return write_graph(model, lambda name: random_tensor(name, every[name], 0), making, folder)
-
-
-def exported_file(folder, model, attention="GroupQueryAttention", positions=True):
-    """A file as export tools write them: with a mask and positions, and logits of every token."""
-    path = own_file(folder, model)
-    proto = onnx.load(path, load_external_data=False)
-    graph = proto.graph
-    for node in graph.node:
-        node.op_type = attention if node.op_type == "GroupQueryAttention" else node.op_type
-    inputs = [value for value in graph.input if value.name.startswith(("input_ids", "past"))]
-    names = ["attention_mask", "position_ids"] if positions else ["attention_mask"]
-    inputs += [helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", None]) for name in names]
-    to_int32 = {"to": TensorProto.INT32}
-    nodes = [
-        helper.make_node("ReduceSum", ["attention_mask", "one"], ["counts"], keepdims=0),
-        helper.make_node("Sub", ["counts", "one"], ["less"]),
-        helper.make_node("Cast", ["less"], ["seqlens_k"], **to_int32),
-        helper.make_node("Shape", ["attention_mask"], ["totals"], start=1, end=2),
-        helper.make_node("Squeeze", ["totals"], ["total"]),
-        helper.make_node("Cast", ["total"], ["total_sequence_length"], **to_int32),
-        *[node for node in graph.node if node.name not in ("every", "rows", "logits", "next_ids")],
-        helper.make_node("Transpose", ["head.weight"], ["turned"]),
-        helper.make_node("MatMul", [f"{model.num_hidden_layers - 1}.after.norm", "turned"], ["logits"]),
-    ]
-    for name, values in (("input", inputs), ("node", nodes), ("output", list(graph.output)[1:])):
-        graph.ClearField(name)
-        getattr(graph, name).extend(values)
-    graph.output[0].type.tensor_type.shape.ClearField("dim")
-    graph.initializer.append(numpy_helper.from_array(np.array([1]), "one"))
-    exported = folder / "exported.onnx"
-    onnx.save(proto, exported)
-    return exported
-
-
 class TestEngineOfAFile(EngineConformance):
     @pytest.fixture(autouse=True)
     def file(self, tmp_path):
@@ -91,13 +51,16 @@ class TestEngineOfAFile(EngineConformance):
     def open_engine(self):
         return engine({"path": self.path})
 
-    def test_its_tokens_are_those_of_the_graph_that_it_holds(self):
-        answers = []
-        for settings in ({"path": self.path}, {}):
-            one = engine(settings)
-            one.serve((5, 17), (6, 6))
-            answers.append(one.generated())
-        assert answers[0] == answers[1]
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_the_tokens_of_a_file_are_those_of_the_graph_that_it_holds(positions, tmp_path):
+    exported = exported_file(tmp_path, described(), positions=positions)
+    answers = []
+    for path in (exported, tmp_path / "model.onnx"):
+        one = engine({"path": str(path)})
+        one.serve((5, 17), (6, 6))
+        answers.append(one.generated())
+    assert answers[0] == answers[1]
 
 
 def test_a_file_that_copies_its_cache_is_refused(tmp_path):
