@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llmsim_onnxruntime.session import usable_cores
 
 if TYPE_CHECKING:
     from llmsim.api import Model
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 # Standard deviation of random weights; that of the checkpoints before training.
 RANDOM_STD = 0.02
+# Values that are drawn by a generator of their own, so that threads can share the work.
+DRAWN_AT_ONCE = 1 << 18
 EMBEDDING, HEAD, LAST_NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 
 FloatArray = NDArray[np.float32]
@@ -56,9 +62,16 @@ def shapes(model: Model) -> dict[str, tuple[int, ...]]:
 
 def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> FloatArray:
     """One tensor, the same whenever and in whatever order it is drawn: normal, a norm's around 1."""
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    drawn = rng.standard_normal(shape, dtype=np.float32)
-    drawn *= np.float32(RANDOM_STD)
-    if "norm" in name:
-        drawn += np.float32(1)
-    return drawn
+    drawn = np.empty(prod(shape), dtype=np.float32)
+    mean = np.float32(1 if "norm" in name else 0)
+    tensor = zlib.crc32(name.encode())
+
+    def draw(begin: int) -> None:
+        part = drawn[begin : begin + DRAWN_AT_ONCE]
+        np.random.default_rng([seed, tensor, begin]).standard_normal(dtype=np.float32, out=part)
+        part *= np.float32(RANDOM_STD)
+        part += mean
+
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        list(threads.map(draw, range(0, drawn.size, DRAWN_AT_ONCE)))
+    return drawn.reshape(shape)
