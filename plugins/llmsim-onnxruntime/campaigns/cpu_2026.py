@@ -28,10 +28,10 @@ SOURCE = "cpu_2026"
 COMMON = ["precision=int4", "steps=8", "window_s=0.5", "settle_s=0.5", "per_visit=5", "least=5", "most=5"]
 # Each is one campaign: a model, and levels of its cells. Two of one model share a journal.
 JOBS = [
-    ("qwen2_5_0_5b", "prefill_tokens=[1,4,16,64,128,512]", "prefill_batch=[1,2]", "decode_context=[16,256,1024]",
-     "decode_batch=[1,2,4,8,16]"),
-    ("qwen2_5_1_5b", "prefill_tokens=[1,4,16,32,64,256]", "prefill_batch=[1,2]", "decode_context=[16,128,512]",
-     "decode_batch=[1,2,4,8]"),
+    ("qwen2_5_0_5b", "prefill_tokens=[1,4,16,64,128,512]", "prefill_batch=[1,2]",
+     "decode_context=[16,256,1024]", "decode_batch=[1,2,4,8,16]"),
+    ("qwen2_5_1_5b", "prefill_tokens=[1,4,16,32,64,256]", "prefill_batch=[1,2]",
+     "decode_context=[16,128,512]", "decode_batch=[1,2,4,8]"),
     ("qwen2_5_0_5b", "prefill_tokens=[1024]", "prefill_batch=[1]", "decode_context=[]", "decode_batch=[]"),
     ("qwen2_5_1_5b", "prefill_tokens=[512]", "prefill_batch=[1]", "decode_context=[]", "decode_batch=[]"),
 ]  # fmt: skip
