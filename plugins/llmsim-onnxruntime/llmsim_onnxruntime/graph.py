@@ -209,7 +209,7 @@ class _Builder:
 
     def _values(self) -> tuple[list[Any], list[Any]]:
         model, value = self.model, helper.make_tensor_value_info
-        cache = ["rows", model.num_key_value_heads, "capacity", model.head_dim]
+        cache: list[str | int | None] = ["rows", model.num_key_value_heads, "capacity", model.head_dim]
         inputs = [
             value("input_ids", TensorProto.INT64, ["rows", "new"]),
             value("seqlens_k", TensorProto.INT32, ["rows"]),
