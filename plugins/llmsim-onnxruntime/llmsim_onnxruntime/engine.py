@@ -66,8 +66,7 @@ class OnnxRuntimeEngine:
         resident = self._open()
         order = sorted(range(len(tau_in)), key=lambda query: -tau_out[query])
         prompts = self._prompts(tau_in)
-        if resident.rows < len(order) or resident.capacity < longest:
-            resident.arrange(len(order), longest, max(tau_in))
+        resident.hold(len(order), longest, max(tau_in))
         prefill = resident.prefill([prompts[query] for query in order])
         left = [sum(1 for wanted in tau_out if wanted > done) for done in range(1, max(tau_out))]
         for rows in set(left):

@@ -23,8 +23,7 @@ class Recompute:
         Raises:
             OutOfMemory: it does not fit.
         """
-        if self._resident.capacity < tokens:
-            self._resident.arrange(1, tokens, new=tokens)
+        self._resident.hold(1, tokens, new=tokens)
 
     def generate(self, prompt: IntArray, tau_out: int) -> list[int]:
         """Exactly tau_out tokens after a prompt."""

@@ -80,6 +80,13 @@ class Resident:
         self._steps: dict[int, Callable[[], None]] = {}
         self._held_bytes = 0
 
+    def hold(self, rows: int, tokens: int, new: int) -> None:
+        """As `arrange`, and the cache stays as it is where it is large enough."""
+        if self.rows < rows or self.capacity < tokens:
+            self.arrange(rows, tokens, new)
+        else:
+            self._require(0, rows, tokens, new)
+
     def arrange(self, rows: int, tokens: int, new: int = 1) -> None:
         """Make a cache for so many rows of so many tokens; what the old one held is lost.
 
@@ -93,11 +100,7 @@ class Resident:
         self._steps.clear()
         self.rows = self.capacity = 0
         dimensions = self.dimensions
-        working = dimensions.pass_bytes(rows, new, tokens)
-        # What earlier passes took, ONNX Runtime keeps for the next.
-        needed = dimensions.cache_bytes(rows, tokens) + max(0, working - self._held_bytes)
-        require(needed, f"{rows} queries of {tokens} tokens", available_bytes())
-        self._held_bytes = max(self._held_bytes, working)
+        self._require(dimensions.cache_bytes(rows, tokens), rows, tokens, new)
         shape = (rows, dimensions.heads, tokens, dimensions.head_dim)
         with failed_allocations():
             for number in range(dimensions.layers):
@@ -142,6 +145,14 @@ class Resident:
 
             self._steps[rows] = run
         return self._steps[rows]
+
+    def _require(self, cache_bytes: int, rows: int, tokens: int, new: int) -> None:
+        """Raises OutOfMemory where a cache and a pass do not fit."""
+        working = self.dimensions.pass_bytes(rows, new, tokens)
+        # What earlier passes took, ONNX Runtime keeps for the next.
+        needed = cache_bytes + max(0, working - self._held_bytes)
+        require(needed, f"{rows} queries of {tokens} tokens", available_bytes())
+        self._held_bytes = max(self._held_bytes, working)
 
     def _bound(
         self, ids: IntArray, before: NDArray[np.int32], total: NDArray[np.int32], last: IntArray

@@ -126,6 +126,21 @@ def test_a_batch_that_memory_does_not_hold_is_out_of_memory_before_it_is_allocat
     assert bench.prepare(Cell("decode", 2, 16, 2)).run(0.0).tokens == 1
 
 
+def test_a_longer_pass_over_the_same_cache_is_held_against_the_memory_too(monkeypatch):
+    one = engine()
+    one.serve((3,), (50,))
+    monkeypatch.setattr("llmsim_onnxruntime.resident.available_bytes", lambda: 1000)
+    with pytest.raises(InputError, match="GB are available"):
+        one.serve((40,), (1,))
+    one.serve((3,), (50,))
+
+
+def test_a_full_disk_is_refused_with_where_else_to_write(monkeypatch):
+    monkeypatch.setattr("llmsim_onnxruntime.own.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(InputError, match="Set TMPDIR"):
+        engine()
+
+
 def test_weights_that_memory_does_not_hold_are_out_of_memory(monkeypatch):
     monkeypatch.setattr("llmsim_onnxruntime.own.available_bytes", lambda: 1000)
     with pytest.raises(OutOfMemory, match="weights"):
