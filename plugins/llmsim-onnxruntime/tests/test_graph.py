@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmsim_onnxruntime.graph import ACTIVATIONS_FP32, Making, write_graph
+from llmsim_onnxruntime.graph import ACTIVATIONS_FP32, ACTIVATIONS_INT8, Making, write_graph
 from llmsim_onnxruntime.own import dimensions_of
 from llmsim_onnxruntime.quantised import BITS, quantise
 from llmsim_onnxruntime.recompute import Recompute
@@ -106,6 +106,20 @@ def test_quantised_weights_generate_what_transformers_does_with_those_they_stand
         apart, lambda name: head if name == "lm_head.weight" else stood_for(name), given, found
     )
     assert found == wanted
+
+
+@pytest.mark.parametrize("precision", BITS)
+def test_activations_in_eight_bits_change_logits_little(precision, tmp_path):
+    ids = prompts(9)[0][None]
+    given = {"input_ids": ids, "seqlens_k": np.array([8], np.int32), "last": np.array([8])}
+    given["total_sequence_length"] = np.array(9, np.int32)
+    cache = np.zeros((1, 2, 9, 16), np.float32)
+    given |= {f"past_key_values.{n}.{what}": cache for n in (0, 1) for what in ("key", "value")}
+    logits = []
+    for level in (ACTIVATIONS_INT8, ACTIVATIONS_FP32):
+        path = write_graph(described(), loud(described()), Making(precision, 64, level), tmp_path)
+        logits.append(open_session(path, 1, "tiny").run(["logits"], given)[0].ravel())
+    assert 0.98 < np.corrcoef(*logits)[0, 1] < 1
 
 
 def test_a_step_moves_nothing_but_the_new_keys_and_values(tmp_path):
