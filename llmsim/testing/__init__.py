@@ -2,5 +2,6 @@
 
 from llmsim.testing.benches import BenchConformance
 from llmsim.testing.engines import EngineConformance
+from llmsim.testing.policies import PolicyConformance
 
-__all__ = ["BenchConformance", "EngineConformance"]
+__all__ = ["BenchConformance", "EngineConformance", "PolicyConformance"]
