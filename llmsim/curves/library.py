@@ -11,9 +11,9 @@ import numpy as np
 from llmsim.curves.form import Form
 from llmsim.curves.part import Part
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_fit import UNITS, end_to_end, fit_phases
+from llmsim.curves.phase_fit import UNITS, Phased, end_to_end, fit_phases, phased_rows
 from llmsim.curves.query import FittedQueryCurve
-from llmsim.curves.query_fit import fit_queries
+from llmsim.curves.query_fit import TARGETS, fit_queries
 from llmsim.curves.select import NoCurve, grid_rows, rows_of, source_of
 from llmsim.curves.validate import LEVEL, LeftOut
 from llmsim.errors import InputError
@@ -94,16 +94,16 @@ def fit(
     )
 
 
-def rows_behind(trials: Trials, fitted: FittedCurve) -> Trials:
-    """The trials that a fitted curve came from, in the order of its left-out predictions."""
+def rows_behind(trials: Trials, fitted: FittedCurve) -> dict[str, Trials]:
+    """The trials that each part of a fitted curve came from, in the order of its left-out predictions."""
     p = fitted.provenance
     rows = rows_of(trials, p["system"], p["model"], fitted.n_devices, fitted.kv_cache)
-    return phased_rows(rows) if fitted.kv_cache else grid_rows(rows.where(batch=1))
-
-
-def phased_rows(rows: Trials) -> Trials:
-    """The rows that state both phases."""
-    return rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
+    if fitted.kv_cache:
+        phased = Phased.of(rows)
+        return {part: phased.rows_of(part) for part in fitted.left_out}
+    grid = grid_rows(rows.where(batch=1))
+    columns = {part: grid[TARGETS[part][0]] for part in fitted.left_out}
+    return {part: grid.take(np.isfinite(column)) for part, column in columns.items()}
 
 
 def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
@@ -114,11 +114,12 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
             "phase curves; use curve=auto."
         )
     curve, parts = fit_phases(rows)
-    phased = phased_rows(rows)
+    phased, used = Phased.of(rows), phased_rows(rows)
     errors = {name: part.left_out for name, part in parts.items()}
-    errors["runtime"] = end_to_end(phased, parts)
-    provenance = _provenance(phased, parts, errors) | {"domain": curve.domain.as_dict()}
-    batch = int(phased["batch"].max())
+    if not phased.apart:
+        errors["runtime"] = end_to_end(phased.whole, parts)
+    provenance = _provenance(used, parts, errors) | {"domain": curve.domains()}
+    batch = int(phased.decode["batch"].max())
     return FittedCurve(
         curve, int(rows["n_devices"][0]), True, batch, str(rows["precision"][0]), provenance, errors
     )
@@ -126,6 +127,7 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
 
 def _provenance(rows: Trials, parts: dict[str, Part], errors: dict[str, LeftOut]) -> dict[str, Any]:
     """Plain data that says where the curves come from and how wrong they are."""
+    powered = bool({"energy", "decode_energy"} & set(parts))
     return {
         "source": source_of(rows),
         "system": str(rows["system"][0]),
@@ -134,14 +136,34 @@ def _provenance(rows: Trials, parts: dict[str, Part], errors: dict[str, LeftOut]
         "experiments": rows.distinct("experiment"),
         "n_trials": len(rows),
         "trials_sha256": rows.sha256,
-        "left_out_error": {
-            f"{target}_mape_pct": errors[target].mape_pct if target in errors else None
-            for target in ("energy", "runtime")
-        },
+        "left_out_error": _left_out_error(errors),
         "left_out_by": "cell",
         "interval_level": LEVEL,
-        "energy_scope": str(rows["scope"][0]) if "energy" in parts else None,
-        "energy_absent_because": None if "energy" in parts else "no measurement",
+        "energy_scope": str(rows["scope"][0]) if powered else None,
+        "energy_absent_because": None if powered else "no measurement",
         "method": str(rows["method"][0]),
         "curves": {name: part.described(UNITS[name]) for name, part in parts.items()},
     }
+
+
+def _left_out_error(errors: Mapping[str, LeftOut]) -> dict[str, float | None]:
+    """MAPE of energy and runtime, and of each phase, percent; None where there is none.
+
+    Where phases were measured apart a query's error is at most the larger of theirs, which is what is given.
+    """
+
+    def of(*names: str) -> float | None:
+        return max((errors[name].mape_pct for name in names if name in errors), default=None)
+
+    found = {
+        "energy_mape_pct": of("energy") if "energy" in errors else of("prefill_energy", "decode_energy"),
+        "runtime_mape_pct": of("runtime") if "runtime" in errors else of("prefill", "decode"),
+    }
+    if "prefill" in errors:
+        found |= {
+            "prefill_time_mape_pct": of("prefill"),
+            "decode_time_mape_pct": of("decode"),
+            "prefill_energy_mape_pct": of("prefill_energy"),
+            "decode_energy_mape_pct": of("decode_energy"),
+        }
+    return found

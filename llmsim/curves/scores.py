@@ -11,7 +11,7 @@ from llmsim.curves.choice import choose
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import IntArray
 from llmsim.curves.forms import build
-from llmsim.curves.phase_fit import end_to_end, fit_phases
+from llmsim.curves.phase_fit import Phased, end_to_end, fit_phases
 from llmsim.curves.query_fit import TARGETS, fit_target
 from llmsim.curves.select import GRID, grid_rows, rows_of
 from llmsim.curves.transfer import contended, noise_floor, transfer
@@ -88,20 +88,27 @@ def _transfers(all_rows: Trials, rows: Trials, fitted: Fitted, target: str) -> d
 
 
 def _phases(rows: Trials) -> Iterator[dict[str, Any]]:
-    _, parts = fit_phases(rows)
-    phased = rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
+    curve, parts = fit_phases(rows)
+    phased = Phased.of(rows)
     batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
+    passes = batch, batch * tokens, batch * tokens**2
     grids: dict[str, tuple[IntArray, ...]] = {
-        "prefill": (batch, batch * tokens, batch * tokens**2),
+        "prefill": passes,
         "decode": (batch, batch * tokens),
         "energy": (batch * tokens, tokens, batch * tokens),
+        "prefill_energy": (*passes[1:], curve.prefill_time.value(*passes)),
+        "decode_energy": (batch, batch * tokens, curve.decode_time.value(batch, batch * tokens)),
     }
     for name, part in parts.items():
-        noise = noise_floor(phased, "energy").median_cv_pct if name == "energy" else None
+        of = "energy" if name.endswith("energy") else "runtime"
+        # Repeats of a phase tell its noise where the row's joules and seconds are that phase's alone.
+        alone = phased.apart or name == "energy"
+        noise = noise_floor(phased.rows_of(name), of).median_cv_pct if alone else None
         negative = _negative(part.fitted, *grids[name])
         yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise)
-    noise = noise_floor(phased, "runtime").median_cv_pct
-    yield _phase_record("runtime", "prefill+decode", end_to_end(phased, parts), 0, noise)
+    if not phased.apart:
+        noise = noise_floor(phased.whole, "runtime").median_cv_pct
+        yield _phase_record("runtime", "prefill+decode", end_to_end(phased.whole, parts), 0, noise)
 
 
 def _phase_record(

@@ -8,6 +8,7 @@ from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import Form
+from llmsim.curves.joules import JoulesTogether
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_energy import PhaseEnergy
 from llmsim.curves.prefill import Prefill
@@ -24,11 +25,13 @@ MAX_BATCH = 256
 
 def synthetic_phase() -> FittedPhaseCurve:
     """A phase curve with round parameters and no error, of batches to 256 and contexts to 131,072 tokens."""
+    domain = Domain.of(("batch", "tokens"), np.array([1, MAX_BATCH]), np.array([2, CONTEXT_TOKENS]))
     return FittedPhaseCurve(
         prefill_time=_exact(Prefill(sharpness=4.0), PREFILL_S),
         decode_time=_exact(Decode(), DECODE_S),
-        phase_energy=_exact(PhaseEnergy(), ENERGY_J),
-        domain=Domain.of(("batch", "tokens"), np.array([1, MAX_BATCH]), np.array([2, CONTEXT_TOKENS])),
+        energy=JoulesTogether(_exact(PhaseEnergy(), ENERGY_J)),
+        prompts=domain,
+        contexts=domain,
     )
 
 
