@@ -67,7 +67,7 @@ class ContinuousInstance(Slots):
         self._start_s = self._step_s = self._growth_s = self._step_j = self._growth_j = 0.0
         # What the first step would draw over the power limit, and by how much each one more.
         self._over_j = self._over_growth_j = 0.0
-        self._limited = False
+        self._limited = hall.limited
         self._first_step = self._next_step = 0
         self._charged_s = self._charged_j = 0.0
         self._next_s = self._pending_s = self._later_s = inf
@@ -125,7 +125,6 @@ class ContinuousInstance(Slots):
             self._growth_s = slope_s * batch
             self._step_j = base_j + slope_j * context
             self._growth_j = slope_j * batch
-            self._limited = limit_w != inf
             if self._limited:
                 self._over_j = self._step_j - limit_w * self._step_s
                 self._over_growth_j = self._growth_j - limit_w * self._growth_s
