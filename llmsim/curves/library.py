@@ -14,7 +14,7 @@ from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_fit import UNITS, Phased, end_to_end, fit_phases, phased_rows
 from llmsim.curves.query import FittedQueryCurve
 from llmsim.curves.query_fit import TARGETS, fit_queries
-from llmsim.curves.select import NoCurve, grid_rows, rows_of, source_of
+from llmsim.curves.select import NoCurve, conditions, grid_rows, rows_of, source_of
 from llmsim.curves.validate import LEVEL, LeftOut
 from llmsim.errors import InputError
 from llmsim.trials.table import Trials
@@ -44,9 +44,17 @@ class FittedCurve:
     provenance: dict[str, Any]
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """`<model>@<system>x<devices>`, and `-no-cache` where there is a curve with a KV cache too."""
+        p = self.provenance
+        other = "-no-cache" if p["kv_cache_measured"] == "both" and not self.kv_cache else ""
+        return f"{p['model']}@{p['system']}x{self.n_devices}{other}"
+
     def report(self) -> str:
         """lmfit's report of each part, headed by its left-out error."""
         whose = f"{self.provenance['model']} on {self.provenance['system']} x{self.n_devices}"
+        whose += "" if self.provenance["kv_cache_measured"] != "both" or self.kv_cache else ", no KV cache"
         texts = []
         for name, part in self.curve.parts().items():
             error = self.provenance["curves"][name]["loco_mape_pct"]
@@ -78,12 +86,21 @@ def fit(
         InputError: mixed conditions, too few settings, an unknown form.
     """
     rows = rows_of(trials, system, model, n_devices, kv_cache)
-    if bool(rows["kv_cache"][0]):
-        return _of_phases(rows, form)
+    of_model = trials.usable().where(system=system, model=model)
+    fitted = _of_phases(rows, form) if bool(rows["kv_cache"][0]) else _of_queries(trials, rows, form)
+    measured = {cached for _, cached in conditions(of_model)}
+    fitted.provenance["kv_cache_measured"] = (
+        "both" if len(measured) > 1 else "on" if fitted.kv_cache else "off"
+    )
+    return fitted
+
+
+def _of_queries(trials: Trials, rows: Trials, form: str | Form) -> FittedCurve:
+    what = f"{rows['model'][0]} on {rows['system'][0]}"
     rows = grid_rows(rows.where(batch=1))
     if not len(rows):
         raise NoCurve(
-            f"no curve for {model} on {system}: without a KV cache only trials of batch 1 give a curve; "
+            f"no curve for {what}: without a KV cache only trials of batch 1 give a curve; "
             "these are of larger batches."
         )
     curve, parts = fit_queries(trials, rows, form)

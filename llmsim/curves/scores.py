@@ -13,7 +13,7 @@ from llmsim.curves.form import IntArray
 from llmsim.curves.forms import build
 from llmsim.curves.phase_fit import Phased, end_to_end, fit_phases
 from llmsim.curves.query_fit import TARGETS, fit_target
-from llmsim.curves.select import GRID, grid_rows, rows_of
+from llmsim.curves.select import GRID, conditions, grid_rows, rows_of
 from llmsim.curves.transfer import contended, noise_floor, transfer
 from llmsim.curves.validate import LeftOut
 from llmsim.trials.table import Trials
@@ -40,10 +40,10 @@ def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> I
         for model in of_system.distinct("model"):
             if only is not None and (system, model) not in only:
                 continue
-            for devices in of_system.where(model=model).distinct("n_devices"):
-                rows = rows_of(trials, system, model, devices)
-                head = {"system": system, "model": model, "n_devices": devices}
-                records = _phases(rows) if bool(rows["kv_cache"][0]) else _queries(trials, rows)
+            for devices, cached in conditions(of_system.where(model=model)):
+                rows = rows_of(trials, system, model, devices, cached)
+                head = {"system": system, "model": model, "n_devices": devices, "kv_cache": cached}
+                records = _phases(rows) if cached else _queries(trials, rows)
                 yield from ({**head, **record} for record in records)
 
 
@@ -57,7 +57,8 @@ def _queries(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
         chosen = choose(trials, system, target)
         for name in QUERY_FORMS:
             part = fit_target(measured, target, build(name))
-            others = _transfers(trials.where(system=system, model=model), rows, part.fitted, target)
+            every = trials.where(system=system, model=model, kv_cache=False)
+            others = _transfers(every, rows, part.fitted, target)
             yield {
                 "target": target,
                 "form": name,

@@ -57,7 +57,7 @@ def draw(
     from matplotlib.figure import Figure
 
     p = fitted.provenance
-    name = f"{p['model']}@{p['system']}x{fitted.n_devices}"
+    name = fitted.name
     panels = dict(_panels(fitted, rows))
     shape = (len(panels), max(len(row) for row in panels.values()))
     upright = shape[0] > shape[1]  # wide figures are easier to read: phases go side by side

@@ -37,8 +37,11 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
     for label in (*(column[0] for column in COLUMNS), *MOVED):
         table.add_column(label, justify="right")
     before = None
+    cached = {_target(record) for record in records if record.get("kv_cache")}
     for record in records:
-        curve = f"{record['model']}@{record['system']} x{record['n_devices']}"
+        curve = "{}@{} x{}".format(*_target(record))
+        if _target(record) in cached and not record["kv_cache"]:
+            curve += ", no cache"
         figures = [_shown(record[key], pattern) for _, key, pattern in COLUMNS]
         moved = record.get("transfer") or {}
         figures += [_shown(moved.get(name), "{:.1f}") for name in MOVED]
@@ -56,6 +59,10 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
     console.print("input, output: error on those experiments of a curve that was fitted to the grid only.")
     for what, why in absent.items():
         console.print(f"no curve: {what} ({why}).")
+
+
+def _target(record: Mapping[str, Any]) -> tuple[str, str, int]:
+    return record["model"], record["system"], record["n_devices"]
 
 
 def _shown(value: float | None, pattern: str) -> str:

@@ -30,6 +30,7 @@ def all_notes(summary: Row, sheets: Iterable[Sheet]) -> list[Note]:
         Note("certificate", certificate(summary)),
         Note("energy", energy(summary)),
         *(Note("idle power", text) for text in idle_power(summary)),
+        *(Note("models", text) for text in models(summary)),
         *(Note("curves", text) for text in regime(summary)),
         *(Note("workload", str(text)) for text in (summary.get("workload") or {}).get("notes") or ()),
         *(Note("refused", text) for text in refused(summary)),
@@ -83,6 +84,16 @@ def idle_power(summary: Row) -> list[str]:
         source = str(idle.get("source") or "no source stated").rstrip(". ")
         lines.append(f"{name} {watts} ({source}; {loaded})")
     return lines
+
+
+def models(summary: Row) -> list[str]:
+    """Which hardware named the models that were compared, where one did."""
+    chosen = {part.get("model") for part in (summary.get("deployments") or {}).values()}
+    return [
+        f"those that conf/hardware/{name}.yaml names, {', '.join(node['models'])}; model= chooses others"
+        for name, node in ((summary.get("provenance") or {}).get("hardware") or {}).items()
+        if node.get("models") and chosen <= set(node["models"]) and len(chosen) > 1
+    ]
 
 
 def regime(summary: Row) -> list[str]:

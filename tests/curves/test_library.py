@@ -90,7 +90,7 @@ def test_a_file_that_is_no_curve_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("system", "model", "says"),
     [
-        ("h200", "llama2-7b", "no trials of system 'h200'"),
+        ("l40s", "llama2-7b", "no trials of system 'l40s'"),
         ("swing-a10", "llama2-7b", "Did you mean 'swing-a100'"),
         ("swing-a100", "llama3-8b", "not measured there .measured: falcon-40b"),
     ],
