@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +93,18 @@ class NvmlMeter:
         for item in self._watched or []:
             item.sampler.stop()
         self._watched = None
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Read nothing within: what reading costs the work is found by comparing with this."""
+        watched = self._open()
+        for item in watched:
+            item.sampler.stop()
+        try:
+            yield
+        finally:
+            for item in watched:
+                item.sampler.start()
 
     def describe(self) -> list[dict[str, Any]]:
         """How each GPU is read: by counter or power, its update period (s) and what one read costs (s)."""
