@@ -11,6 +11,7 @@ from llmsim.curves.choice import choose
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import IntArray
 from llmsim.curves.forms import build
+from llmsim.curves.phase_check import checks
 from llmsim.curves.phase_fit import Phased, end_to_end, fit_phases
 from llmsim.curves.query_fit import TARGETS, fit_target
 from llmsim.curves.select import GRID, conditions, grid_rows, rows_of
@@ -28,7 +29,8 @@ def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> I
 
     Each has `loco_*` (leave-one-cell-out), `interval_*` (90 % intervals), `negative_predictions` (of 4,096
     queries from 1 to 32,768 tokens), and `chosen`: whether the library uses that form. `transfer` has the
-    error on each experiment that the curve was not fitted to; trials that were contended are apart.
+    error on each experiment that the curve was not fitted to (`check`: on trials made to check phases);
+    trials that were contended are apart.
 
     Args:
         trials: all of them: a form is chosen by all models of a system.
@@ -43,7 +45,7 @@ def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> I
             for devices, cached in conditions(of_system.where(model=model)):
                 rows = rows_of(trials, system, model, devices, cached)
                 head = {"system": system, "model": model, "n_devices": devices, "kv_cache": cached}
-                records = _phases(rows) if cached else _queries(trials, rows)
+                records = _phases(trials, rows) if cached else _queries(trials, rows)
                 yield from ({**head, **record} for record in records)
 
 
@@ -88,7 +90,7 @@ def _transfers(all_rows: Trials, rows: Trials, fitted: Fitted, target: str) -> d
     return {"transfer": errors, "transfer_contended": apart or None}
 
 
-def _phases(rows: Trials) -> Iterator[dict[str, Any]]:
+def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
     curve, parts = fit_phases(rows)
     phased = Phased.of(rows)
     batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
@@ -100,13 +102,17 @@ def _phases(rows: Trials) -> Iterator[dict[str, Any]]:
         "prefill_energy": (*passes[1:], curve.prefill_time.value(*passes)),
         "decode_energy": (batch, batch * tokens, curve.decode_time.value(batch, batch * tokens)),
     }
+    checked = checks(trials, rows, curve)
     for name, part in parts.items():
         of = "energy" if name.endswith("energy") else "runtime"
         # Repeats of a phase tell its noise where the row's joules and seconds are that phase's alone.
         alone = phased.apart or name == "energy"
         noise = noise_floor(phased.rows_of(name), of).median_cv_pct if alone else None
         negative = _negative(part.fitted, *grids[name])
-        yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise)
+        transfer = {"check": checked[name]} if name in checked else None
+        yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise) | {
+            "transfer": transfer
+        }
     if not phased.apart:
         noise = noise_floor(phased.whole, "runtime").median_cv_pct
         yield _phase_record("runtime", "prefill+decode", end_to_end(phased.whole, parts), 0, noise)

@@ -18,7 +18,7 @@ COLUMNS = (
     ("holds %", "interval_coverage_pct", "{:.0f}"),
     ("below 0", "negative_predictions", "{:,.0f}"),
 )
-MOVED = ("input", "output")  # experiments that a grid's curve is held against
+MOVED = ("input", "output", "check")  # experiments that a curve is held against
 
 
 def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], console: Console) -> None:
@@ -57,6 +57,7 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
     )
     console.print("below 0: negative predictions among 4,096 queries of 1 to 32,768 tokens.")
     console.print("input, output: error on those experiments of a curve that was fitted to the grid only.")
+    console.print("check: error on settings between those of the grid, measured for that and never fitted.")
     for what, why in absent.items():
         console.print(f"no curve: {what} ({why}).")
 

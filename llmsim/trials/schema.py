@@ -45,7 +45,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("tau_out", "int", "tokens requested of each query, at least 1", required=True),
     Column("tau_out_generated", "float", "tokens generated where they were counted, else NaN"),
     Column("outcome", "text", "completed, or ended_early (stopped before tau_out)", default="completed"),
-    Column("quality", "text", "ok, or why the row is not to be fitted", default="ok"),
+    Column("quality", "text", "ok, or why the row is not fitted (check: kept for that)", default="ok"),
     Column("warmup", "bool", "true for a first call, which is never fitted", default=False),
     Column("method", "text", "how joules were had: measured or estimated", required=True),
     Column("scope", "text", "what the joules cover, such as gpu_boards", required=True),
