@@ -11,7 +11,7 @@ import numpy as np
 from llmsim.curves.cost import Cost, FloatArray, PhaseCurve
 from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_energy import PrefillEnergy
+from llmsim.curves.phase_energy import TILE_TOKENS, PrefillEnergy
 from llmsim.curves.prefill import KILO, Prefill
 
 # Context at which the slope of a step over its context is read off a curve: long, so that it is exact.
@@ -134,7 +134,7 @@ def _scalar_joules(energy: PhaseJoules | None) -> Callable[[int, int, float], fl
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def joules(tokens: int, squares: int, seconds: float) -> float:
-        work = floor + per_token * tokens + per_square * squares
+        work = floor + per_token * max(tokens, TILE_TOKENS) + per_square * squares
         if experts:
             work += experts * (1.0 - miss ** (tokens - 1))
         return float(min(work, limit_w * seconds))

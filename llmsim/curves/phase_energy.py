@@ -10,6 +10,8 @@ from llmsim.curves.experts import reached
 from llmsim.curves.form import Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
 
 KILO = 1000.0
+# Rows that matrix units take at once: a pass over fewer tokens does as much.
+TILE_TOKENS = 16
 # A trial of less than this share of the greatest power is taken to be below the limit, to begin with.
 BELOW_LIMIT = 0.97
 
@@ -144,7 +146,8 @@ class PrefillEnergy(Limited):
         """The form at (sum of tokens, sum of tokens^2 + 2*tokens*past, seconds of the pass)."""
         tokens, squares, seconds = (np.asarray(x, dtype=np.float64) for x in inputs)
         routed = [] if self.miss is None else [reached(self.miss, tokens)[0]]
-        features = [np.ones_like(tokens), tokens / KILO, squares / KILO**2, *routed]
+        rows = np.maximum(tokens, TILE_TOKENS)
+        features = [np.ones_like(tokens), rows / KILO, squares / KILO**2, *routed]
         return LimitedDesign(np.column_stack(features), seconds)
 
 
