@@ -63,6 +63,12 @@ class Limited:
     The work's joules are affine in what is read and computed; a board at its limit draws that power however
     much there is to do, and takes longer instead. The seconds are an input: measured ones where it is fitted,
     those of the time curve where it predicts.
+
+    Compared on six dense models of one H200 by error left out by cells, left out by levels, and on settings
+    measured to check them (percent, means over models), of a step: this 1.1, 1.0, 1.1; the work without the
+    limit 2.3, 2.3, 1.6; the same with a static power times the seconds 2.4, 2.4, 1.7. Of a pass: this 2.7,
+    2.6, 1.6; without the limit 6.0, 15.2, 3.6; with a static power 4.2, 29.6, 2.1; one power times the
+    seconds 5.6, 5.3, 1.9.
     """
 
     robust_scale: float | None = 0.02

@@ -37,7 +37,7 @@ UNITS = {
 # A form with more parameters is worth them where its left-out error is at most this part of the other's.
 WORTH_MORE = 0.8
 # A step over all experts takes several times one over a few: no dense model gains this much by them.
-WORTH_EXPERTS = 0.5
+WORTH_EXPERTS = 0.2
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from llmsim.curves.prefill import Prefill
 
 # About an 8B model on one H200, in round numbers: seconds (and joules) a pass, prompt, kilotoken, ...
 PREFILL_S = (4e-3, 5e-4, 3.2e-2, 5e-4)
-DECODE_S = (4e-3, 1.2e-5, 1.5e-5, 3e-5, 4.0)
+DECODE_S = (4e-3, 1.2e-5, 1.5e-5, 3e-5, 0.0)
 ENERGY_J = (20.0, 1.6, 3e-2)
 
 # What `tests/benchmarks/simulation.py` names.

@@ -152,7 +152,15 @@ SECONDS = np.array([0.1, 0.02, 0.1])
 )
 def test_derivatives_of_phase_forms_agree_with_differences(name, form, inputs):
     form = build(name, form)
-    scales = {"sharpness": 3.0, "miss": 0.75, "limit": 1.0, "floor": 0.05, "step": 0.05, "linear": 0.002}
+    scales = {
+        "sharpness": 3.0,
+        "miss": 0.75,
+        "overlap": 0.1,
+        "limit": 1.0,
+        "floor": 0.05,
+        "step": 0.05,
+        "linear": 0.002,
+    }
     theta = np.array([scales.get(parameter.name, 0.001) for parameter in form.parameters()])
     design = form.design(*inputs)
     _, slope = design.evaluate(theta)
