@@ -38,8 +38,8 @@ class Prefill:
     and 8.5 %. The median does not settle it either: at a robust scale of 0.03 it is as low with a sharpness
     of 2 (10.4 %).
 
-    Of six dense models of one H200, whose short prompts were measured, by error left out by cells, left out by
-    levels, and on settings measured to check them (percent, means over models): a sharpness of 8 without
+    Of six dense models of one H200, whose short prompts were measured, by error left out by cells, left out
+    by levels, and on settings measured to check them (percent, means over models): a sharpness of 8 without
     `launch` 10.3, 45.2, 4.9; a fitted one 3.8, 8.5, 1.9; with `launch` as well, as here, 2.0, 5.6, 1.5;
     `launch` and a sharpness of 3 do the same by cells and checks (2.0, 8.1, 1.4), and without `prompt` it is
     2.5, 19.0, 1.4.
