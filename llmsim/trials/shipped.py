@@ -12,6 +12,8 @@ from llmsim.trials.read import FOLDER, read
 from llmsim.trials.schema import COLUMNS
 from llmsim.trials.table import Trials
 
+# Our campaigns on H200 boards, the earlier first.
+H200 = ("h200_2026", "h200_one_card")
 # Power limit of one A100-80GB of the DGX node, W (NVIDIA's datasheet): splitwise states power over it.
 DGX_A100_TDP_W = 400.0
 # Below this share of its TDP a busy A100's mean power is not credible (idle boards draw 0.15): the source's
@@ -22,8 +24,8 @@ Columns = dict[str, NDArray[Any]]
 
 
 def shipped() -> Trials:
-    """All shipped trials: wilkins2024, splitwise2024, h200_2026 (see data/measurements/README.md)."""
-    return Trials.concatenate([wilkins2024(), splitwise2024(), h200_2026()])
+    """All shipped trials: wilkins2024, splitwise2024, h200 (see data/measurements/README.md)."""
+    return Trials.concatenate([wilkins2024(), splitwise2024(), h200()])
 
 
 def wilkins2024() -> Trials:
@@ -98,14 +100,14 @@ def splitwise2024() -> Trials:
     )
 
 
-def h200_2026() -> Trials:
+def h200() -> Trials:
     """Our own, a phase a row with a KV cache and whole queries without: one NVIDIA H200 a curve.
 
     Two boards of one name differ by more than a curve errs, so a curve is of one board. Of each model, with
     and without a KV cache apart, the board that measured most settings stays usable, the later one where two
     measured as many; `quality` of the others' rows is `other_card`.
     """
-    trials = read(FOLDER / "h200_2026.csv")
+    trials = Trials.concatenate([read(FOLDER / f"{name}.csv") for name in H200])
     quality = trials["quality"].astype("<U16")
     sound = trials.is_usable()
     target = _labels(trials, ("model", "kv_cache"))
