@@ -7,7 +7,7 @@
 200
 """
 
-from llmsim.backends.contract import Advance, Backend, Engine
+from llmsim.backends.contract import Advance, Backend, Engine, StepEngine, Work
 from llmsim.config import Config, load_config
 from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
@@ -64,7 +64,9 @@ __all__ = [
     "Reading",
     "Regret",
     "Selective",
+    "StepEngine",
     "Target",
+    "Work",
     "evaluate",
     "frontier",
     "load_config",

@@ -23,6 +23,9 @@ OPEN_MAPS = (
     "fleet.shares",
     "fleet.devices_by_hardware",
     "fleet.devices_per_instance",
+    "fleet.deployments",
+    "fleet.topology",
+    "workload.arrivals",
     "objective.at_least",
     "objective.at_most",
 )
@@ -110,6 +113,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             added.setdefault(bare, []).append(value)
         elif bare in known:
             words.append(f"{bare}={value}")
+        elif "@" in key and bare.startswith("fleet.deployments."):
+            words.append(_as_mapping(bare, value))
         elif bare == "runs":
             words.append(f"task.runs={value}")
         elif _is_open(bare):
@@ -127,6 +132,13 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     if swept and not any(word.startswith("report=") for word in words):
         words = with_word(words, "report=figures")
     return words
+
+
+def _as_mapping(key: str, value: str) -> str:
+    """A word for a deployment, as a mapping: in a key, Hydra takes @ for something else."""
+    _, _, *names = key.split(".")
+    opened = "".join(f"{{{name}: " for name in names)
+    return f"++fleet.deployments={opened}{value}{'}' * len(names)}"
 
 
 def with_word(words: Sequence[str], word: str) -> list[str]:

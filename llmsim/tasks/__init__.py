@@ -12,5 +12,8 @@ TASKS = Registry(
         "evaluate": "llmsim.tasks.evaluate:Evaluate",
         "fit": "llmsim.tasks.fit:Fit",
         "pareto": "llmsim.tasks.pareto:Pareto",
+        "wilkins_hybrid": "llmsim.tasks.wilkins_hybrid:WilkinsHybrid",
+        "wilkins_offline": "llmsim.tasks.wilkins_offline:WilkinsOffline",
+        "wilkins_online": "llmsim.tasks.wilkins_online:WilkinsOnline",
     },
 )

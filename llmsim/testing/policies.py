@@ -18,7 +18,7 @@ from llmsim.api import OfflinePolicy, OnlinePolicy, load_config
 from llmsim.backends import BACKENDS
 from llmsim.curves.cost import IntArray
 from llmsim.fleet.prices import Prices, price
-from llmsim.simulation.run import Run, run_policy
+from llmsim.simulation.run import Entry, Run, run_policy
 from llmsim.tasks.inputs import fleet_of, workload_of
 
 SEED = 7
@@ -70,7 +70,8 @@ class PolicyConformance:
 
     def _run(self, policy: OfflinePolicy | OnlinePolicy) -> Run:
         prices, engines = _bench(self.words)
-        return run_policy("policy", policy, {"name": "policy"}, prices, engines, np.random.default_rng(SEED))
+        entry = Entry("policy", policy, {"name": "policy"})
+        return run_policy(entry, prices, engines, np.random.default_rng(SEED))
 
 
 @lru_cache(maxsize=4)
