@@ -16,6 +16,7 @@ PACKAGE = ROOT / "llmsim"
 FLOORS = [
     ["llmsim"],
     ["errors"],
+    ["plugin_conf"],
     ["arguments"],
     ["config"],
     ["registry"],
@@ -34,6 +35,7 @@ FLOORS = [
     ["paper"],
     ["api"],
     ["testing"],
+    ["sweeps"],
     ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

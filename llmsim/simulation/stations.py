@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmsim.backends.contract import Engine, PhaseEngine
+from llmsim.backends.contract import Engine, PhaseEngine, StepEngine
+from llmsim.backends.phase import PhaseCosts
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.simulation.batches import BatchStation, Bench, Forming
@@ -51,13 +52,17 @@ def open_station(deployment: Deployment, engine: Engine, floor: Floor, meters: M
             f"{deployment.name}: discipline '{deployment.discipline}' is not known. "
             "Known: continuous, serial, static, thesis_script."
         )
-    if not isinstance(engine, PhaseEngine):
+    if isinstance(engine, StepEngine):
+        costs: PhaseCosts | StepEngine = engine
+    elif isinstance(engine, PhaseEngine):
+        costs = engine.costs
+    else:
         raise InputError(
             f"{deployment.name}: the continuous discipline needs phase curves (prefill and decode apart, "
             "with a KV cache), and its curve is of whole queries. Choose hardware that has them, such as "
             "hardware=a100_80gb, or fleet.serving.discipline=serial."
         )
-    hall = Hall(floor, engine.costs, limits_of(deployment), meters, doze)
+    hall = Hall(floor, costs, limits_of(deployment), meters, doze)
     return ContinuousStation(hall, deployment.dispatcher, deployment.network)
 
 

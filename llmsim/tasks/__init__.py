@@ -7,6 +7,7 @@ TASKS = Registry(
     entry_points="llmsim.tasks",
     built_in={
         "characterize": "llmsim.tasks.characterize:Characterize",
+        "compare": "llmsim.tasks.compare:Compare",
         "doctor": "llmsim.tasks.doctor:Doctor",
         "evaluate": "llmsim.tasks.evaluate:Evaluate",
         "fit": "llmsim.tasks.fit:Fit",
