@@ -11,7 +11,7 @@ from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.policies.bounds import Bounds, check_feasible
 from llmsim.policies.flow import CountProblem
-from llmsim.policies.sifting import dual_of_groups, sift
+from llmsim.policies.sifting import Guess, sift
 
 SOLVER = "OR-Tools min-cost flow"
 
@@ -58,27 +58,18 @@ def assign(
         if not np.all(np.isfinite(cost[:, column]) | ~eligible[:, column]):
             raise InputError(f"The cost of some query on {name} is not finite.")
     check_feasible(count, eligible, bounds)
-    solved = sift(CountProblem(cost, count, eligible, bounds), start)
+    problem = CountProblem(cost, count, eligible, bounds)
+    solved = sift(problem, None if start is None else Guess(start))
     if solved is None:  # more deployments than `check_feasible` tries all sets of
         raise InputError("The bounds on the deployments' numbers of queries cannot all be met.")
     flow = solved.table(count).astype(np.int64, copy=False)
     return Assignment(
         flow=flow,
         objective=total(cost, flow),
-        lower_bound=dual_value(solved.prices, cost, count, eligible, bounds),
+        lower_bound=problem.dual_value(solved.prices),
         prices=solved.prices,
         solver=SOLVER if len(solved.rows) == len(count) else f"{SOLVER} on the undecided queries (sifting)",
     )
-
-
-def dual_value(
-    prices: FloatArray, cost: FloatArray, count: IntArray, eligible: BoolArray, bounds: Bounds
-) -> float:
-    """A lower bound on every feasible assignment, for any prices (weak duality), in float64.
-
-    A positive price rewards a deployment's lower bound, a negative one charges its upper bound.
-    """
-    return dual_of_groups(CountProblem(cost, count, eligible, bounds), prices) + bounds.value(prices)
 
 
 def total(values: FloatArray, flow: IntArray) -> float:
