@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from llmsim.measurement.cell import Bench, Cell, OutOfMemory
+from llmsim.measurement.cell import Bench, Cell, Exercise, OutOfMemory
 from llmsim.measurement.contract import Meter, Reading
 from llmsim.measurement.journal import Journal
 from llmsim.measurement.stopping import Stopping
@@ -44,6 +44,7 @@ class Pace:
     Attributes:
         window_s: a trial's window, at least, s.
         settle_s: the load runs so long before a window opens: power has then settled, s.
+        capped_s: and so much longer where clocks are held down by then: what holds them settles slower, s.
         per_visit: trials of a cell before another cell is visited.
         hot_c, cool_s: at this temperature, rest that long before a visit.
         deadline_s: on `time.perf_counter`; no trial begins after it. None: no end.
@@ -51,6 +52,7 @@ class Pace:
 
     window_s: float = 2.0
     settle_s: float = 0.4
+    capped_s: float = 0.0
     per_visit: int = 3
     hot_c: float = 85.0
     cool_s: float = 10.0
@@ -70,6 +72,8 @@ class Campaign:
         journal: where trials go, open; those that are there already are not repeated.
         meters: started and stopped around every window.
         pace, stopping: how long, and how often.
+        marks: cells that no curve may be fitted to, with what the quality of their rows says, such as check.
+        marked: how often those are measured; None: as often as the others.
     """
 
     subject: Subject
@@ -77,6 +81,8 @@ class Campaign:
     meters: Sequence[Meter]
     pace: Pace = field(default_factory=Pace)
     stopping: Stopping = field(default_factory=Stopping)
+    marks: Mapping[Cell, str] = field(default_factory=dict)
+    marked: Stopping | None = None
     _seen: dict[Cell, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +96,7 @@ class Campaign:
         if any(trial["outcome"] != "completed" for trial in trials):
             return True
         energy = [trial["energy_j"] for trial in trials if trial["energy_j"] is not None]
-        return self.stopping.enough([trial["runtime_s"] for trial in trials], energy)
+        return self._stopping(cell).enough([trial["runtime_s"] for trial in trials], energy)
 
     def run(
         self, bench: Bench, cells: Sequence[Cell], rng: Generator, progress: Progress | None = None
@@ -117,9 +123,7 @@ class Campaign:
         self._cool()
         try:
             exercise = bench.prepare(cell)
-            first = exercise.run(0.0)  # settles what libraries choose; it is no trial
-            if first.seconds < self.pace.settle_s:
-                exercise.run(self.pace.settle_s)
+            self._settle(exercise)
             for _ in range(self.pace.per_visit):
                 if self.done(cell) or self.pace.over():
                     return
@@ -159,6 +163,8 @@ class Campaign:
             "ended_unix_s": round(time.time(), 3),
             **found,
         }
+        if cell in self.marks:
+            entry["mark"] = self.marks[cell]
         self.journal.append(entry)
         self._note(entry)
         return entry
@@ -166,23 +172,37 @@ class Campaign:
     def _note(self, entry: Mapping[str, Any]) -> None:
         self._seen.setdefault(Cell(**entry["cell"]), []).append(entry)
 
+    def _stopping(self, cell: Cell) -> Stopping:
+        return self.marked if self.marked is not None and cell in self.marks else self.stopping
+
     def _repeats(self, cells: Sequence[Cell]) -> tuple[int, int]:
         counts = [len(self._seen.get(cell, [])) for cell in cells]
         return sum(counts), sum(
-            count if self.done(cell) else max(count + 1, self.stopping.least)
+            count if self.done(cell) else max(count + 1, self._stopping(cell).least)
             for cell, count in zip(cells, counts, strict=True)
         )
 
+    def _settle(self, exercise: Exercise) -> None:
+        """Run the load until libraries have chosen, power is steady and clocks are where they will be."""
+        pace = self.pace
+        loaded_s = exercise.run(0.0).seconds
+        if loaded_s < pace.settle_s:
+            loaded_s += exercise.run(pace.settle_s).seconds
+        left_s = pace.settle_s + pace.capped_s - loaded_s
+        if pace.capped_s and left_s > 0 and any(item.get("throttled") for item in self._conditions()):
+            exercise.run(left_s)
+
     def _cool(self) -> None:
         """Rest while a device is hot: heat costs joules that the cell is not to blame for."""
-        for meter in self.meters:
-            meter.start()
-        readings = [reading for meter in self.meters for reading in meter.stop()]
-        hottest = max(
-            (float(reading.conditions.get("temperature_c", 0.0)) for reading in readings), default=0
-        )
+        hottest = max((float(item.get("temperature_c", 0.0)) for item in self._conditions()), default=0)
         if hottest >= self.pace.hot_c:
             time.sleep(self.pace.cool_s)
+
+    def _conditions(self) -> list[Mapping[str, float | str]]:
+        """What the meters say of their devices now."""
+        for meter in self.meters:
+            meter.start()
+        return [reading.conditions for meter in self.meters for reading in meter.stop()]
 
 
 def energy_of(readings: Sequence[Reading], seconds: float) -> tuple[float | None, list[str]]:

@@ -13,12 +13,14 @@ def row(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     """A trial of a journal as a row in the columns of `llmsim.trials.schema`.
 
     A prefill's `prefill_s` and a decode's `decode_step_s` are its own; a decode's `runtime_s` and joules are
-    those of its steps alone. None for a trial that did not end (out of memory): it has no seconds.
+    those of its steps alone. A marked trial's quality is its mark, and its experiment ends in it: it is in no
+    fit. None for a trial that did not end (out of memory): it has no seconds.
     """
     if entry["outcome"] not in OUTCOMES:
         return None
     cell, subject, seconds = entry["cell"], entry["subject"], entry["runtime_s"]
     readings = entry["readings"]
+    mark = entry.get("mark")
     estimated = any(reading["method"] == "estimated" for reading in readings)
     return {
         "system": subject["system"],
@@ -32,11 +34,11 @@ def row(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         "tau_out": cell["tau_out"],
         "tau_out_generated": float(entry["tokens"]),
         "outcome": OUTCOMES[entry["outcome"]],
-        "quality": "ok",
+        "quality": mark or "ok",
         "warmup": False,
         "method": "estimated" if estimated else "measured",
         "scope": "+".join(sorted({reading["scope"] for reading in readings})) or "none",
-        "experiment": cell["experiment"],
+        "experiment": cell["experiment"] if mark is None else f"{cell['experiment']}_{mark}",
         "repeat": entry["repeat"],
         "prompt": "random",
         "runtime_s": seconds,

@@ -71,6 +71,12 @@ def test_another_subjects_trials_do_not_count(tmp_path):
         assert not other.done(CELLS[0])
 
 
+def test_a_marked_cell_is_in_no_fit(tmp_path):
+    _, entries = run(tmp_path / "j", marks={CELLS[1]: "check"})
+    found = {(row["batch"], row["experiment"], row["quality"]) for row in rows(entries)}
+    assert found == {(1, "decode", "ok"), (8, "decode_check", "check"), (1, "prefill", "ok")}
+
+
 def test_noise_is_answered_with_repeats(tmp_path):
     bench = TableBench(seconds, np.random.default_rng(1), spread=0.05)
     _, entries = run(tmp_path / "j", CELLS[:1], bench)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 # Passes over no more tokens than this are captured: beyond it, the GPU is slower than what launches its work.
-MOST_CAPTURED_TOKENS = 2048
+MOST_CAPTURED_TOKENS = 1024
 # Prompts are padded to a multiple of the step, up to that many tokens: (tokens, step).
-PADDING = ((128, 16), (512, 32), (MOST_CAPTURED_TOKENS, 64))
+PADDING = ((512, 16), (MOST_CAPTURED_TOKENS, 32))
 
 
 def padded(tokens: int) -> int:

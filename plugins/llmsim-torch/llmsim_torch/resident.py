@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,11 +17,48 @@ from llmsim_torch.padding import MOST_CAPTURED_TOKENS, padded
 CACHE_STD = 1.28
 
 
+MARGIN_TOKENS = 8
+# Divisions of the pool whose captured passes are kept at once.
+MOST_ARRANGEMENTS = 24
+
+
 @dataclass
 class Pass:
     """A captured pass: its inputs, and what runs it."""
 
     prompts: Prompts
+    run: Callable[[], None]
+
+
+@dataclass
+class Arrangement:
+    """The pool divided among so many slots, and what was captured over it.
+
+    Attributes:
+        caches: one a layer, views of the pool.
+        tokens, lengths: (slots,) the token each slot processes next, and the tokens its cache holds.
+        steps: by batch: the slots of the captured step as a tensor, as numbers, and what runs it.
+        passes: captured prefills, by prompts, room, and whether keys and values are kept.
+    """
+
+    caches: list[Cache]
+    tokens: Tensor
+    lengths: Tensor
+    steps: dict[int, Step] = field(default_factory=dict)
+    passes: dict[tuple[int, int, bool], Pass] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> int:
+        """How many there are."""
+        return len(self.lengths)
+
+
+@dataclass
+class Step:
+    """A captured step: the slots that it is of, as a tensor and as numbers, and what runs it."""
+
+    chosen: Tensor
+    slots: tuple[int, ...]
     run: Callable[[], None]
 
 
@@ -44,57 +81,78 @@ class Resident:
         like = decoder.weights.norm
         self.device = like.device
         heads = decoder.heads
-        size = pool_tokens * heads.keys * heads.dimension
+        # What settles before a capture runs a step or two past a slot's end.
+        size = (pool_tokens * heads.keys + MARGIN_TOKENS) * heads.dimension
         # Never zeros: they would draw less power than what a cache really holds.
         self._pools = [
             tuple(torch.empty(size, dtype=like.dtype, device=self.device).normal_(0, CACHE_STD) for _ in "kv")
             for _ in decoder.weights.layers
         ]
-        self.slots = 0
-        self.caches: list[Cache] = []
-        self.tokens = torch.empty(0, dtype=torch.int64)
-        self.lengths = torch.empty(0, dtype=torch.int32)
-        self._steps: dict[tuple[int, int], tuple[Tensor, Callable[[], None]]] = {}
-        self._chosen: dict[tuple[int, int], tuple[int, ...]] = {}
-        self._passes: dict[tuple[int, int, int], Pass] = {}
         self._memory: tuple[int, int] | None = None
+        self._arranged: dict[int, Arrangement] = {}
+        self._now = Arrangement([], torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32))
+
+    @property
+    def caches(self) -> list[Cache]:
+        """One a layer, divided among the slots."""
+        return self._now.caches
+
+    @property
+    def tokens(self) -> Tensor:
+        """(slots,) the token that each slot processes next."""
+        return self._now.tokens
+
+    @property
+    def lengths(self) -> Tensor:
+        """(slots,) tokens that each slot's cache holds."""
+        return self._now.lengths
 
     def arrange(self, slots: int) -> int:
-        """Divide the pool among so many slots; tokens that each holds. What the slots held is lost."""
-        if slots != self.slots:
-            heads = self.decoder.heads
-            each = min(self.pool_tokens // slots, self.decoder.max_tokens)
-            shape = (slots, heads.keys, each, heads.dimension)
-            count = slots * heads.keys * each * heads.dimension
-            self.caches = [Cache(k[:count].view(shape), v[:count].view(shape)) for k, v in self._pools]
-            vocabulary = self.decoder.weights.embedding.shape[0]
-            self.tokens = torch.randint(vocabulary, (slots,), device=self.device)
-            self.lengths = torch.zeros(slots, dtype=torch.int32, device=self.device)
-            self.slots = slots
-            self._steps.clear()
-            self._chosen.clear()
-            self._passes.clear()
+        """Divide the pool among so many slots; tokens that each holds. What the slots held is lost.
+
+        What was captured over an earlier division is kept for when it comes back: all are views of one pool.
+        """
+        if slots != self._now.slots:
+            found = self._arranged.pop(slots, None)
+            if found is None:
+                found = self._divided(slots)
+                if len(self._arranged) >= MOST_ARRANGEMENTS:
+                    self._drop_oldest()
+            self._arranged[slots] = self._now = found
+        return self._now.caches[0].keys.shape[2]
+
+    def _drop_oldest(self) -> None:
+        del self._arranged[next(iter(self._arranged))]  # the first is the one that was left longest ago
+        if not any(item.steps or item.passes for item in self._arranged.values()):
             self._memory = None  # a pool goes with the last graph that used it
-        return self.caches[0].keys.shape[2]
+
+    def _divided(self, slots: int) -> Arrangement:
+        heads = self.decoder.heads
+        each = min(self.pool_tokens // slots, self.decoder.max_tokens)
+        shape = (slots, heads.keys, each, heads.dimension)
+        count = slots * heads.keys * each * heads.dimension
+        vocabulary = self.decoder.weights.embedding.shape[0]
+        return Arrangement(
+            [Cache(k[:count].view(shape), v[:count].view(shape)) for k, v in self._pools],
+            torch.randint(vocabulary, (slots,), device=self.device),
+            torch.zeros(slots, dtype=torch.int32, device=self.device),
+        )
 
     def step(self, slots: Sequence[int]) -> Callable[[], None]:
         """What runs one step of the queries in these slots; captured on a GPU, once for each batch."""
-        batch = len(slots)
-        key = (self.slots, batch)
-        if key not in self._steps:
-            chosen = torch.zeros(batch, dtype=torch.int64, device=self.device)
-            chosen.copy_(torch.tensor(slots))
+        wanted = tuple(slots)
+        found = self._now.steps.get(len(wanted))
+        if found is None:
+            chosen = torch.tensor(wanted, device=self.device)
             before = self.lengths.clone(), self.tokens.clone()
-            run = self._captured(lambda: self._step(chosen))
+            found = Step(chosen, wanted, self._captured(lambda: self._step(chosen)))
             self.lengths.copy_(before[0])
             self.tokens.copy_(before[1])
-            self._steps[key] = (chosen, run)
-            self._chosen[key] = tuple(slots)
-        chosen, run = self._steps[key]
-        if self._chosen.get(key) != tuple(slots):
-            chosen.copy_(torch.tensor(slots))
-            self._chosen[key] = tuple(slots)
-        return run
+            self._now.steps[len(wanted)] = found
+        if found.slots != wanted:
+            found.chosen.copy_(torch.tensor(wanted))
+            found.slots = wanted
+        return found.run
 
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Tensor], keep: bool = True
@@ -111,16 +169,16 @@ class Resident:
         if self.device.type == "cpu" or room * len(prompts) > MOST_CAPTURED_TOKENS:
             given = self._prompts(slots, prompts, lengths)
             return lambda: self._prefill(given, keep)
-        key = (len(prompts), room, int(keep))
-        if key not in self._passes:
+        key = (len(prompts), room, keep)
+        if key not in self._now.passes:
             blank = torch.zeros(room, dtype=torch.int64)
             given = self._prompts(slots, [blank] * len(prompts), [room] * len(prompts))
             before = self.lengths.clone(), self.tokens.clone()
             run = self._captured(lambda: self._prefill(given, keep))
             self.lengths.copy_(before[0])
             self.tokens.copy_(before[1])
-            self._passes[key] = Pass(given, run)
-        found = self._passes[key]
+            self._now.passes[key] = Pass(given, run)
+        found = self._now.passes[key]
         self._fill(found.prompts, slots, prompts, room)
         return found.run
 
