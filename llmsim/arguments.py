@@ -15,7 +15,14 @@ PLUGIN_GROUPS = ("policy", "backend", "curve", "meter")
 # Groups of which several options may be chosen at once.
 LIST_GROUPS = ("hardware", "model")
 # Mappings from names to values, to which a word may add a name.
-OPEN_MAPS = ("fleet.shares", "fleet.devices_by_hardware", "fleet.devices_per_instance")
+OPEN_MAPS = (
+    "fleet.shares",
+    "fleet.devices_by_hardware",
+    "fleet.devices_per_instance",
+    "fleet.deployments",
+    "fleet.topology",
+    "workload.arrivals",
+)
 # Groups that may be left empty.
 _MAY_BE_NULL = ("experiment",)
 
@@ -68,6 +75,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             added.setdefault(bare, []).append(value)
         elif bare in known:
             words.append(f"{bare}={value}")
+        elif "@" in key and bare.startswith("fleet.deployments."):
+            words.append(_as_mapping(bare, value))
         elif _is_open(bare):
             words.append(f"++{bare}={value}")
         else:
@@ -81,6 +90,13 @@ def normalise(arguments: Sequence[str]) -> list[str]:
         # A sweep compares its own runs, and a measured baseline costs a whole run.
         words.append("baselines=[]")
     return words
+
+
+def _as_mapping(key: str, value: str) -> str:
+    """A word for a deployment, as a mapping: in a key, Hydra takes @ for something else."""
+    _, _, *names = key.split(".")
+    opened = "".join(f"{{{name}: " for name in names)
+    return f"++fleet.deployments={opened}{value}{'}' * len(names)}"
 
 
 def _is_open(key: str) -> bool:

@@ -30,6 +30,10 @@ class Config:
         workload, fleet, policy, backend, curve, meter: one node each.
         trials: ``path`` of the user's own measurements, or null for the shipped ones.
         baselines: policies to compare with, by name; ``single`` stands for each single deployment.
+        slo, tariff, window, series: what service is asked for, what energy costs, what counts as steady, and
+            how finely time is told; see `conf/config.yaml`.
+        perfetto: whether to write a trace of every instance.
+        replications: runs under seeds of their own, for intervals.
         seed: of every random draw.
     """
 
@@ -44,6 +48,12 @@ class Config:
     model: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)
     baselines: list[Any] = field(default_factory=list)
+    slo: dict[str, Any] = field(default_factory=dict)
+    tariff: dict[str, Any] = field(default_factory=dict)
+    window: dict[str, Any] = field(default_factory=dict)
+    series: dict[str, Any] = field(default_factory=dict)
+    perfetto: bool = False
+    replications: int = 1
     seed: int = 0
 
     def sha256(self) -> str:
@@ -102,6 +112,9 @@ def composition_error(error: Exception) -> InputError:
     first = text.splitlines()[0] if text else type(error).__name__
     if first.startswith("Could not override '"):
         key = first.split("'")[1]
+        inner = str(getattr(error.__cause__, "full_key", None) or "")
+        if inner.startswith(f"{key}."):  # the mapping is known, and a key within it is not
+            key = inner
         known = known_keys(with_hydra=key.startswith("hydra"))
         return InputError(f"{key}: no such setting. {did_you_mean(key, known, 'setting')}")
     if first.startswith("Ambiguous value"):

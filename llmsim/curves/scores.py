@@ -11,6 +11,7 @@ from llmsim.curves.choice import choose
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import IntArray
 from llmsim.curves.forms import build
+from llmsim.curves.negative import negative
 from llmsim.curves.phase_check import checks
 from llmsim.curves.phase_fit import Phased, end_to_end, fit_phases
 from llmsim.curves.query_fit import TARGETS, fit_target
@@ -142,4 +143,4 @@ def _query_grid() -> tuple[IntArray, IntArray]:
 
 
 def _negative(fitted: Fitted, *inputs: IntArray) -> int:
-    return int((fitted.predict(*inputs)[0] < 0).sum())
+    return negative(fitted.predict(*inputs)[0]).count
