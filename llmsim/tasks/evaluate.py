@@ -68,15 +68,18 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write every file of the run; figures first, so that no later trouble loses them."""
-        from llmsim.report.drawing import Drawing
-        from llmsim.report.page import write
-        from llmsim.report.plots import draw
         from llmsim.report.write import write_json, write_tables
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan, self.series)
         if self.trace is not None:
             write_trace(*self.trace, folder / "perfetto.json")
+        if self.config.report != "full":
+            return
+        from llmsim.report.drawing import Drawing
+        from llmsim.report.page import write
+        from llmsim.report.plots import draw
+
         drawing = Drawing(self.summary, self.queries, self.baseline_queries, self.series)
         plots = draw(drawing, folder / "plots")
         write(self.summary, plots, folder / "report.html", self.config.to_yaml())

@@ -26,28 +26,30 @@ class CurvesPart(Part):
     )  # fmt: skip
 
     def of_deployment(self, account: Account, index: int) -> Found:
-        """The left-out error of its curves, and of each phase."""
-        error = account.run.prices.deployments[index].provenance.get("left_out_error", {})
-        return Found({"left_out_error": dict(error)})
+        """The error of each of its curves on what was left out of the fit."""
+        item = account.run.prices.deployments[index]
+        return Found({"left_out_error": dict(item.provenance.get("left_out_error", {}))})
 
     def notes(self, summary: Row) -> Sequence[Note]:
-        """Which models were compared, and how queries were served when their curves were measured."""
+        """Which hardware named the models, and how queries were served when the curves were measured."""
         return [*_models(summary), *_regime(summary)]
 
 
 def _models(summary: Row) -> Sequence[Note]:
     """Which hardware named the models that were compared, where one did."""
     chosen = {part.get("model") for part in (summary.get("deployments") or {}).values()}
-    hardware = (summary.get("provenance") or {}).get("hardware") or {}
     return [
-        Note("models", f"as hardware={name} names them: {', '.join(node['models'])}; model= chooses others")
-        for name, node in hardware.items()
-        if chosen and chosen == set(node.get("models") or ())
+        Note(
+            "models",
+            f"those that conf/hardware/{name}.yaml names, {', '.join(node['models'])}; model= chooses others",
+        )
+        for name, node in ((summary.get("provenance") or {}).get("hardware") or {}).items()
+        if node.get("models") and chosen <= set(node["models"]) and len(chosen) > 1
     ]
 
 
 def _regime(summary: Row) -> Sequence[Note]:
-    """What was served one query at a time, where serving engines do it otherwise."""
+    """How queries were served when the curves were measured, where serving engines do it otherwise."""
     parts = (summary.get("deployments") or {}).items()
     uncached = [name for name, part in parts if part.get("kv_cache") is False]
     if not uncached:
