@@ -26,14 +26,12 @@ from llmsim.policies.contract import (
 )
 from llmsim.policies.frontier import Frontier, frontier
 from llmsim.policies.regret import Regret, regret
+from llmsim.registry import API_VERSION
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
 from llmsim.tasks.evaluate import Evaluation, evaluate
 from llmsim.workload.queries import Queries
-
-# Changes when a contract below changes in a way that breaks a plug-in.
-API_VERSION = 1
 
 __all__ = [
     "API_VERSION",

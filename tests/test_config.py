@@ -24,8 +24,13 @@ from llmsim.errors import InputError
         (["+policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (
             ["-m", "workload.limit=5", "hydra.run.dir=x"],
-            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]"],
+            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]", "report=figures"],
         ),
+        (
+            ["-m", "seed=1", "--cfg", "job"],
+            ["-m", "seed=1", "baselines=[]", "report=figures", "--cfg", "job"],
+        ),
+        (["task=compare", "runs=[a,b]"], ["task=compare", "task.runs=[a,b]"]),
     ],
 )
 def test_words_become_one_form(words, expected):
@@ -122,3 +127,27 @@ def test_a_name_can_be_added_to_the_fleets_mappings():
     fleet = load_config(["fleet.devices_by_hardware.a100=5", "fleet.shares={mistral_7b: 1.0}"]).fleet
     assert fleet["devices_by_hardware"] == {"a100": 5}
     assert fleet["shares"]["mistral_7b"] == 1.0
+
+
+def test_a_deployments_own_settings_can_be_named_whatever_its_name():
+    words = [
+        "fleet.deployments.llama2_7b@a100.serving.max_batch=4",
+        "fleet.deployments.llama2_13b@a100.serving.kv=grow",
+        "fleet.deployments.llama2_13b.serving.first=decode",
+        "fleet.topology.nodes_per_rack=4",
+        "workload.arrivals.process=poisson",
+    ]
+    config = load_config(words)
+    assert config.fleet["deployments"] == {
+        "llama2_7b@a100": {"serving": {"max_batch": 4}},
+        "llama2_13b@a100": {"serving": {"kv": "grow"}},
+        "llama2_13b": {"serving": {"first": "decode"}},
+    }
+    assert config.fleet["topology"] == {"nodes_per_rack": 4}
+    assert config.workload["arrivals"] == {"process": "poisson"}
+    assert normalise(normalise(words)) == normalise(words)
+
+
+def test_an_unknown_key_inside_a_mapping_is_named():
+    with pytest.raises(InputError, match=r"slo\.ttf_s: no such setting\. Did you mean 'slo\.ttft_s'"):
+        load_config(["slo={ttf_s: 3}"])

@@ -11,6 +11,7 @@ from llmsim.curves.choice import choose
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import IntArray
 from llmsim.curves.forms import build
+from llmsim.curves.negative import negative
 from llmsim.curves.phase_fit import end_to_end, fit_phases
 from llmsim.curves.query_fit import TARGETS, fit_target
 from llmsim.curves.select import GRID, grid_rows, rows_of
@@ -128,4 +129,4 @@ def _query_grid() -> tuple[IntArray, IntArray]:
 
 
 def _negative(fitted: Fitted, *inputs: IntArray) -> int:
-    return int((fitted.predict(*inputs)[0] < 0).sum())
+    return negative(fitted.predict(*inputs)[0]).count

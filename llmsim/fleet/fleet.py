@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from llmsim.config import parse
@@ -26,6 +26,21 @@ _LEAST_SHARE, _MOST_SHARE = 1e-9, 1e9
 MOST_INSTANCES = 10_000_000
 # Room for the rounding of a share times a device count that is a whole number on paper.
 _ROUNDING = 1e-9
+_CHUNKED = (
+    "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled as the "
+    "chunk, with its past, plus the decode step."
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How some deployments differ from the rest of the fleet: an entry of `fleet.deployments`.
+
+    Attributes:
+        serving: settings that replace those of `fleet.serving`.
+    """
+
+    serving: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,9 @@ class FleetSpec:
         devices_per_instance: by model; otherwise as the trials were measured.
         instances: instances of every deployment, whatever the devices; None to divide the devices.
         horizon_s: seconds over which idle energy counts; None: until the last query of the run ends.
-        serving: how instances take queries up.
+        serving: how instances take queries up, where `deployments` says nothing else.
+        deployments: a Difference by name of a hardware, a model, or a deployment (`model@hardware`), of which
+            the later ones win.
         topology: as in TopologySpec; None: the network takes no time.
     """
 
@@ -52,6 +69,7 @@ class FleetSpec:
     instances: int | None = None
     horizon_s: float | None = None
     serving: Serving = field(default_factory=Serving)
+    deployments: dict[str, Any] = field(default_factory=dict)
     topology: dict[str, Any] | None = None
 
     @classmethod
@@ -89,7 +107,25 @@ class FleetSpec:
             raise InputError(f"fleet.instances={spec.instances}: expected at most {MOST_INSTANCES:,}.")
         if spec.instances is None and spec.devices is None and not spec.devices_by_hardware:
             raise InputError("fleet.devices is null: set it, or fleet.instances.")
+        for name in spec.deployments:
+            spec.with_difference(spec.serving, name)
         return spec
+
+    def serving_of(self, model: str, hardware: str) -> Serving:
+        """How the instances of one deployment take queries up."""
+        serving = self.serving
+        for name in (hardware, model, f"{model}@{hardware}"):
+            if name in self.deployments:
+                serving = self.with_difference(serving, name)
+        return serving
+
+    def with_difference(self, serving: Serving, name: str) -> Serving:
+        """The settings with those of an entry of `deployments`; raises InputError where it cannot be."""
+        where = f"fleet.deployments.{name}"
+        if not isinstance(self.deployments[name], Mapping):
+            raise InputError(f"{where}={self.deployments[name]}: expected settings, such as serving.")
+        other = parse(Difference, self.deployments[name], where).serving
+        return Serving.from_config({**asdict(serving), **other}, f"{where}.serving")
 
     def check_names(self, models: Sequence[str], hardware: Sequence[str]) -> None:
         """Refuse a setting for a model or hardware that does not exist.
@@ -105,6 +141,13 @@ class FleetSpec:
             for name in given:
                 if name not in known:
                     raise InputError(f"fleet.{key}.{name}: no such {what}. {did_you_mean(name, known, what)}")
+        known = [*models, *hardware, *(f"{model}@{node}" for node in hardware for model in models)]
+        for name in self.deployments:
+            if name not in known:
+                near = did_you_mean(name, known if "@" in name else [*models, *hardware], "name")
+                raise InputError(
+                    f"fleet.deployments.{name}: no such model, hardware or model@hardware. {near}"
+                )
 
 
 @dataclass(frozen=True)
@@ -163,23 +206,21 @@ def build(
         instances = _instances(spec, node, parts, sizes)
         for model in chosen:
             curve = fitted[model.name, node.name]
+            serving = spec.serving_of(model.name, node.name)
             deployments.append(
                 Deployment(
                     name=f"{model.name}@{node.name}",
                     target=Target(model, node, curve.n_devices, curve.precision, curve.kv_cache, curve.batch),
                     curve=curve.curve,
-                    discipline=_discipline(spec.serving, curve),
+                    discipline=_discipline(serving, curve),
                     instances=instances[model.name],
                     share=weights[model.name],
                     provenance=curve.provenance,
-                    serving=spec.serving,
+                    serving=serving,
                 )
             )
-    if spec.serving.chunk_tokens is not None:
-        notes.append(
-            "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled"
-            " as the chunk, with its past, plus the decode step."
-        )
+    if any(item.serving.chunk_tokens is not None for item in deployments):
+        notes.append(_CHUNKED)
     fleet = tuple(_normalised(deployments))
     if spec.topology is not None:
         topology = TopologySpec.from_config(spec.topology)

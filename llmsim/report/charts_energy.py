@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmsim.report import figures, labels
 from llmsim.report.figures import ENERGY, Ladder, Scale
 from llmsim.report.palette import IDLE, POLICY, Palette, single_model
-from llmsim.report.rows import Row, policy_label
+from llmsim.report.sheet import Row, policy_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from llmsim.report import figures, labels, series
 from llmsim.report.charts_energy import unit_of
 from llmsim.report.figures import POWER
 from llmsim.report.palette import Palette
-from llmsim.report.rows import Row, policy_label
+from llmsim.report.sheet import Row, policy_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,7 @@ def latency(figure: Figure, summary: Row, tails: Mapping[str, F], palette: Palet
 
 
 def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) -> tuple[str, str] | None:
-    """Busy instances and active power of every deployment over the run, stacked."""
+    """Busy instances, active power and, where any wait, waiting queries of every deployment, stacked."""
     groups = _groups(served, palette)
     running = {n: i[np.isfinite(served.end_s[i]) & np.isfinite(served.start_s[i])] for n, i in groups.items()}
     running = {name: running[name] for name in palette.shown if len(running.get(name, ()))}
@@ -109,42 +109,58 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
     if last <= 0:
         return None
     edges = np.linspace(0.0, last, BINS + 1)
-    colours = [palette.colour(name) for name in running]
-    upper, lower = _two_panels(figure, colours, list(running))
     took = served.end_s - served.start_s
     watts = np.divide(served.energy_j, took, out=np.zeros_like(took), where=took > 0)
-    levels = [
-        [
-            series.mean_level(served.start_s[i], served.end_s[i], rate[i], edges)
-            for i in running.values()
-        ]
-        for rate in (np.ones_like(took), np.nan_to_num(watts))
-    ]  # fmt: skip
-    scale = unit_of([float(np.sum(levels[1], axis=0).max())], POWER)
+    ones = np.ones_like(took)
+
+    def levels(since_s: F, until_s: F, rate: F) -> list[F]:
+        return [series.mean_level(since_s[i], until_s[i], rate[i], edges) for i in running.values()]
+
+    power_w = levels(served.start_s, served.end_s, np.nan_to_num(watts))
+    scale = unit_of([float(np.sum(power_w, axis=0).max())], POWER)
+    panels = {
+        "queries in service": levels(served.start_s, served.end_s, ones),
+        f"active power ({scale.unit})": [level / scale.factor for level in power_w],
+        "waiting queries": levels(served.arrival_s, served.start_s, ones),
+    }
+    if not any(level.any() for level in panels["waiting queries"]):
+        del panels["waiting queries"]
     middle = (edges[:-1] + edges[1:]) / 2
-    upper.stackplot(middle, levels[0], colors=colours, linewidth=0)
-    lower.stackplot(middle, [level / scale.factor for level in levels[1]], colors=colours, linewidth=0)
-    upper.set_ylabel("busy instances")
-    lower.set_ylabel(f"active power ({scale.unit})")
-    lower.set_xlabel("time since the start of the trace (s)")
-    plain_ticks(lower.xaxis)
-    upper.tick_params(labelbottom=False)
-    for axes in (upper, lower):
-        axes.set_xlim(edges[0], edges[-1])
-        axes.set_ylim(bottom=0)
-        axes.margins(y=0.08)
-    return _busy_title(summary, served), f"Means over {edges[1]:.3g} s; idle power is not in the lower panel."
+    stacked_panels(figure, panels, middle, [(name, palette.colour(name)) for name in running])
+    return _busy_title(summary, served), f"Means over {edges[1]:.3g} s. Idle power is not in it."
 
 
-def _two_panels(figure: Figure, colours: Sequence[str], names: Sequence[str]) -> tuple[Axes, Axes]:
-    """Two axes over one another that share their time, under a legend."""
+def stacked_panels(
+    figure: Figure, panels: Mapping[str, Sequence[F]], time_s: F, names: Sequence[tuple[str, str]]
+) -> None:
+    """Panels over one another that share their time, each a stack of levels, under a legend.
+
+    Args:
+        panels: label of the axis to a level for each name.
+        names: name and colour of each level.
+    """
     from matplotlib.patches import Patch
 
-    top = labels.legend_on_top(figure, [Patch(facecolor=colour) for colour in colours], names, 0.08)
-    height = figure.get_figheight()
-    panel = (height - top - 0.53 - 0.35) / 2 / height
-    upper = figure.add_axes((0.085, 1 - top / height - panel, 0.89, panel))
-    return upper, figure.add_axes((0.085, 0.53 / height, 0.89, panel), sharex=upper)
+    figure.set_figheight(figure.get_figheight() + 1.5 * (len(panels) - 2))
+    colours = [colour for _, colour in names]
+    patches = [Patch(facecolor=colour) for colour in colours]
+    top = labels.legend_on_top(figure, patches, [name for name, _ in names], 0.08)
+    height, gap = figure.get_figheight(), 0.35
+    panel = (height - top - 0.53 - gap * (len(panels) - 1)) / len(panels)
+    above: Axes | None = None
+    for place, (label, levels) in enumerate(panels.items()):
+        bottom = height - top - panel - place * (panel + gap)
+        axes = figure.add_axes((0.085, bottom / height, 0.89, panel / height), sharex=above)
+        axes.stackplot(time_s, levels, colors=colours, linewidth=0)
+        axes.set_ylabel(label)
+        axes.set_xlim(0.0, float(time_s[-1] + time_s[0]))
+        axes.set_ylim(bottom=0)
+        axes.margins(y=0.08)
+        axes.tick_params(labelbottom=place == len(panels) - 1)
+        plain_ticks(axes.yaxis)
+        above = above or axes
+    axes.set_xlabel("time since the start of the trace (s)")
+    plain_ticks(axes.xaxis)
 
 
 def beside_legend(figure: Figure, names: Sequence[str]) -> Axes:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.errors import InputError
 from llmsim.fleet.prices import Prices
 from llmsim.policies.frontier import Frontier, frontier, saving_at_no_less_accuracy_pct
 from llmsim.policies.groups import Groups
@@ -32,26 +31,22 @@ class Judge:
         self._default = default
         self._frontiers: dict[bytes, Frontier] = {}
 
-    def figures(self, run: Run) -> dict[str, Any]:
-        """The keys that every row has of this: see `docs/summary.md`."""
-        figures: dict[str, Any] = {"regret": None, "saving_at_no_less_accuracy_pct": None}
-        if run.plan is None:
-            try:
-                figures["regret"] = self._regret(run)
-            except InputError as reason:
-                figures["regret_absent"] = str(reason)
-        try:
-            figures["saving_at_no_less_accuracy_pct"] = self._saving_pct(run)
-        except InputError as reason:
-            figures["saving_at_no_less_accuracy_absent"] = str(reason)
-        return figures
+    def regret(self, run: Run) -> dict[str, Any]:
+        """The regret of a run's choices, by the objective that its policy names, or else the default's.
 
-    def _regret(self, run: Run) -> dict[str, Any]:
+        Raises:
+            InputError: the objective needs a price that is absent.
+        """
         objective = objective_of(run.policy, self._default)
         found = regret(run.prices, run.ledger.deployment, objective)
         return {"zeta": objective.zeta, "against": objective.against, **asdict(found)}
 
-    def _saving_pct(self, run: Run) -> float | None:
+    def saving_pct(self, run: Run) -> float | None:
+        """How much less predicted energy the best plan takes at no less accuracy, percent of the run's.
+
+        Raises:
+            InputError: a deployment has no energy curve or no accuracy.
+        """
         prices = run.prices
         energy_j, accuracy_pct = priced(prices, run)
         key = run.served.tobytes()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from llmsim.report.rows import Sheet
+from llmsim.report.sheet import Sheet
 
 UNIT = re.compile(r"(\d) (%|[µmkMGTP]?[JsW])(?!\w)")
 
@@ -16,9 +16,11 @@ UNIT = re.compile(r"(\d) (%|[µmkMGTP]?[JsW])(?!\w)")
 def sheet_table(sheet: Sheet, first: str) -> str:
     """A sortable table of a sheet; a column's unit and meaning stand in its heading."""
     rows = []
+    strong = [' class="strong"' if column.strong else "" for column in sheet.columns]
     for r, (label, found) in enumerate(sheet.rows):
         cells = "".join(
-            f'<td data-value="{"" if figure is None else repr(figure)}">{escape(sheet.cell(r, c))}</td>'
+            f'<td{strong[c]} data-value="{"" if figure is None else repr(figure)}">'
+            f"{escape(sheet.cell(r, c))}</td>"
             for c, figure in enumerate(found)
         )
         best = ' class="best"' if sheet.leads and r == 0 else ""

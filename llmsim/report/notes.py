@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llmsim.report import figures
-from llmsim.report.rows import Column, Row, Sheet, policy_label
-
-
-@dataclass(frozen=True)
-class Note:
-    """A sentence and what it is about; `grave` ones are shown so that nobody misses them."""
-
-    about: str
-    text: str
-    grave: bool = False
+from llmsim.report.note import Note
+from llmsim.report.parts import PARTS
+from llmsim.report.sheet import Column, Row, Sheet, policy_label
 
 
 def all_notes(summary: Row, sheets: Iterable[Sheet]) -> list[Note]:
@@ -27,95 +19,11 @@ def all_notes(summary: Row, sheets: Iterable[Sheet]) -> list[Note]:
         sheets: what is shown above; each dash in them gets its reason.
     """
     return [
-        Note("certificate", certificate(summary)),
-        Note("energy", energy(summary)),
-        *(Note("idle power", text) for text in idle_power(summary)),
-        *(Note("curves", text) for text in regime(summary)),
+        *(note for part in PARTS for note in part.notes(summary)),
         *(Note("workload", str(text)) for text in (summary.get("workload") or {}).get("notes") or ()),
-        *(Note("refused", text) for text in refused(summary)),
-        *(Note("extrapolated", text) for text in extrapolated(summary)),
         *(Note("absent", text) for text in absences(summary, sheets)),
         *(Note("warning", str(text), grave=True) for text in summary.get("warnings") or ()),
     ]
-
-
-def certificate(summary: Row) -> str:
-    """How far the plan may be from the best one, and what that bounds."""
-    proof = summary.get("certificate")
-    if not proof:
-        return (
-            f"none: {summary.get('policy', 'this policy')} does not prove how far its plan is from the best."
-        )
-    gap = proof.get("gap")
-    scope = str(proof.get("scope") or "").strip()
-    if gap is None:
-        return f"no bound was proved by {proof.get('solver', 'the solver')}. {scope}".strip()
-    return (
-        f"proved within {figures.within(gap)} of optimal on the priced cost "
-        f"(objective {figures.number(proof.get('objective'), 6)}, "
-        f"lower bound {figures.number(proof.get('lower_bound'), 6)}; "
-        f"{proof.get('solver', 'solver not named')}). {scope}"
-    ).strip()
-
-
-def energy(summary: Row) -> str:
-    """How the joules were had, what they cover, and over which time."""
-    method = summary.get("energy_method") or "method not stated"
-    scope = summary.get("energy_scope") or "scope not stated"
-    text = f"{method}; counts {scope}."
-    horizon = summary.get("horizon_s")
-    if horizon is not None:
-        text += f" Idle energy is over the same {figures.seconds(horizon)} for all rows."
-    return text
-
-
-def idle_power(summary: Row) -> list[str]:
-    """Idle power of each hardware, where it is from, and whether a model was loaded."""
-    lines = []
-    for name, idle in (summary.get("idle_power") or {}).items():
-        if idle.get("power_w") is None:
-            lines.append(f"{name} {figures.ABSENT} ({idle.get('source') or 'no source states it'})")
-            continue
-        loaded = {True: "model loaded", False: "no model loaded"}.get(
-            idle.get("model_loaded"), "model loaded or not: unknown"
-        )
-        watts = figures.power(idle.get("power_w"))
-        source = str(idle.get("source") or "no source stated").rstrip(". ")
-        lines.append(f"{name} {watts} ({source}; {loaded})")
-    return lines
-
-
-def regime(summary: Row) -> list[str]:
-    """How queries were served when the curves were measured, where serving engines do it otherwise."""
-    parts = (summary.get("deployments") or {}).items()
-    uncached = [name for name, part in parts if part.get("kv_cache") is False]
-    if not uncached:
-        return []
-    return [
-        f"{', '.join(uncached)}: one query at a time without a KV cache, as measured; serving engines batch "
-        "and cache, and use far less energy for a query"
-    ]
-
-
-def refused(summary: Row) -> list[str]:
-    """How many queries were refused, for each reason."""
-    total = summary.get("refused")
-    if not total:
-        return []
-    part = figures.percent(figures.share(total, summary.get("queries")))
-    reasons = summary.get("refused_reasons") or {"no reason recorded": total}
-    several = len(reasons) > 1
-    told = "; ".join(f"{figures.count(n)}: {why}" if several else why for why, n in reasons.items())
-    return [f"{figures.count(total)} of {figures.count(summary.get('queries'))} queries ({part}): {told}"]
-
-
-def extrapolated(summary: Row) -> list[str]:
-    """How many predictions lie outside what was measured."""
-    n = summary.get("extrapolated")
-    if not n:
-        return []
-    part = figures.percent(figures.share(n, summary.get("served")))
-    return [f"{figures.count(n)} served queries ({part}) lie outside the measured range of tokens"]
 
 
 def absences(summary: Row, sheets: Iterable[Sheet]) -> list[str]:
@@ -132,7 +40,9 @@ def absences(summary: Row, sheets: Iterable[Sheet]) -> list[str]:
     for (subject, link, reason), labels in found.items():
         alike.setdefault((link, ", ".join(labels), reason), []).append(subject)
     told = [f"{', '.join(what)} {link} {who}: {why}" for (link, who, why), what in alike.items()]
-    others = {k: v for k, v in (summary.get("absent") or {}).items() if k.split(".")[0] not in shown}
+    # What was not asked for has a column that is not shown, or a note of its own.
+    with_column = {column.key for part in PARTS for column in part.columns} | {"certificate"}
+    others = {k: v for k, v in (summary.get("absent") or {}).items() if k.split(".")[0] not in with_column}
     return told + [f"{key}: {reason}" for key, reason in others.items()]
 
 
@@ -146,8 +56,6 @@ def _reason(summary: Row, label: str, key: str) -> str:
     """Why the row `label` has no figure `key`: the nearest explanation that the summary gives."""
     row = summary if label == policy_label(summary) else (summary.get("baselines") or {}).get(label)
     part = (summary.get("deployments") or {}).get(label)
-    if row is not None and key.startswith("saving") and row.get("saving_absent"):
-        return str(row["saving_absent"])
     if row is None and part is not None:
         row = part
     for place in (row or {}, summary):

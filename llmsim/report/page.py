@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,8 +10,12 @@ from typing import Any
 from llmsim.errors import InputError
 from llmsim.report import figures, notes, rows
 from llmsim.report.charts_energy import nearest
+from llmsim.report.document import document
 from llmsim.report.markup import definitions, picture, sheet_table, spaced, text_table, tile
+from llmsim.report.note import Note
+from llmsim.report.parts import proof, worth
 from llmsim.report.plots import Plot
+from llmsim.report.sheet import SHEETS, policy_label
 
 Summary = Mapping[str, Any]
 
@@ -41,25 +43,27 @@ def write(summary: Summary, plots: Sequence[Plot], path: Path, config_yaml: str 
 
 def render(summary: Summary, plots: Sequence[Plot], config_yaml: str = "") -> str:
     """The page as text."""
-    sheets = {
-        "energy": rows.comparison(summary, (*rows.ENERGY_COLUMNS, *rows.DETAIL_COLUMNS[:1])),
-        "time": rows.comparison(summary, (*rows.TIME_COLUMNS, *rows.DETAIL_COLUMNS[1:])),
-        "deployments": rows.deployments(summary),
+    compared = {
+        title: rows.comparison(summary, rows.columns_of(sheet, detail=True))
+        for sheet, title in SHEETS.items()
     }
-    told = notes.all_notes(summary, sheets.values())
+    deployed = rows.deployments(summary, detail=True)
+    told = notes.all_notes(summary, (*compared.values(), deployed))
     body = [
         f"<h1>{spaced(headline(summary))}</h1>",
-        f'<p class="lead">{spaced(saving(summary))}</p>',
+        f'<p class="lead">{spaced(worth.told(summary))}</p>',
+        f'<p class="soft">{spaced(saving(summary))}</p>',
         f'<p class="soft">{escape(_subtitle(summary))}</p>',
         *(f'<div class="warning" role="alert">{escape(note.text)}</div>' for note in told if note.grave),
         _tiles(summary),
-        "<h2>Energy and accuracy</h2>",
-        sheet_table(sheets["energy"], "policy"),
-        "<h2>Time</h2>",
-        sheet_table(sheets["time"], "policy"),
+        *(
+            f"<h2>{escape(title)}</h2>{sheet_table(sheet, 'policy')}"
+            for title, sheet in compared.items()
+            if sheet.columns
+        ),
         _absent(told),
         "<h2>Deployments</h2>",
-        sheet_table(sheets["deployments"], "deployment"),
+        sheet_table(deployed, "deployment"),
         _baseline_deployments(summary),
         '<h2>Plots</h2><div class="plots">',
         *(picture(plot.title, plot.caption, (plot.svg, plot.png)) for plot in plots),
@@ -70,7 +74,7 @@ def render(summary: Summary, plots: Sequence[Plot], config_yaml: str = "") -> st
         _configuration(summary, config_yaml),
         _footer(summary),
     ]
-    return _document(f"llmsim: {summary.get('policy')}", "\n".join(part for part in body if part))
+    return document(f"llmsim: {summary.get('policy')}", "\n".join(part for part in body if part))
 
 
 def headline(summary: Summary) -> str:
@@ -78,7 +82,7 @@ def headline(summary: Summary) -> str:
     served, queries = figures.count(summary.get("served")), figures.count(summary.get("queries"))
     method = summary.get("energy_method") or "method not stated"
     return (
-        f"{rows.policy_label(summary)} serves {served} of {queries} queries "
+        f"{policy_label(summary)} serves {served} of {queries} queries "
         f"with {figures.energy(summary.get('energy_active_j'))} of active energy "
         f"({figures.energy(summary.get('energy_j'))} with idle; {method}) "
         f"at {figures.percent(summary.get('accuracy_pct'))} accuracy."
@@ -127,14 +131,14 @@ def _tiles(summary: Summary) -> str:
     return f'<div class="tiles">{"".join(tile(*pair) for pair in shown)}</div>'
 
 
-def _absent(told: Sequence[notes.Note]) -> str:
+def _absent(told: Sequence[Note]) -> str:
     lines = [f"<p>{figures.ABSENT} {escape(note.text)}</p>" for note in told if note.about == "absent"]
     return f'<div class="soft">{"".join(lines)}</div>' if lines else ""
 
 
 def _baseline_deployments(summary: Summary) -> str:
     tables = [
-        f"<h3>{escape(label)}</h3>{sheet_table(rows.deployments(summary, row), 'deployment')}"
+        f"<h3>{escape(label)}</h3>{sheet_table(rows.deployments(summary, row, detail=True), 'deployment')}"
         for label, row in summary.get("baselines", {}).items()
         if row.get("deployments")
     ]
@@ -146,20 +150,20 @@ def _baseline_deployments(summary: Summary) -> str:
 
 
 def _certificate(summary: Summary) -> str:
-    lines = ["<h2>Certificate</h2>", f"<p>{escape(_sentence(notes.certificate(summary)))}</p>"]
-    proof = summary.get("certificate") or {}
-    pairs = [(str(k).replace("_", " "), _plain(v)) for k, v in (proof.get("normalisation") or {}).items()]
+    lines = ["<h2>Certificate</h2>", f"<p>{escape(_sentence(proof.told(summary)))}</p>"]
+    certificate = summary.get("certificate") or {}
+    pairs = [(str(k).replace("_", " "), _plain(v)) for k, v in (certificate.get("constants") or {}).items()]
     lines.append(definitions(pairs))
-    if proof.get("bounds"):
+    if certificate.get("bounds"):
         bounds = [
             (name, figures.count(low), "none" if high is None else figures.count(high))
-            for name, (low, high) in proof["bounds"].items()
+            for name, (low, high) in certificate["bounds"].items()
         ]
         lines.append(text_table(("deployment", "at least (queries)", "at most (queries)"), bounds))
     return "\n".join(lines)
 
 
-def _counted(summary: Summary, told: Sequence[notes.Note]) -> str:
+def _counted(summary: Summary, told: Sequence[Note]) -> str:
     pairs = [
         (note.about, note.text if note.about == "idle power" else _sentence(note.text))
         for note in told
@@ -233,20 +237,3 @@ def _plain(value: object) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _document(title: str, body: str) -> str:
-    """The whole document: a policy that allows only what is inlined here, style, content, script."""
-    here = Path(__file__).parent
-    style = (here / "page.css").read_text(encoding="utf-8")
-    script = (here / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n<script>{script}</script>\n</body>\n</html>\n"
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from llmsim.report.rows import Row, policy_label
+from llmsim.report.sheet import Row, policy_label
 
 # From Okabe and Ito (2008) and Tol (2021): told apart by deutan and protan readers, and in grey by order.
 DEPLOYMENTS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#882255", "#999933", "#D55E00")

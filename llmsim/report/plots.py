@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llmsim.errors import InputError
-from llmsim.report import charts_energy, charts_queries, series
+from llmsim.report.drawing import Chart, Drawing
 from llmsim.report.labels import text_width_in
-from llmsim.report.palette import make_palette
-from llmsim.report.rows import Row, policy_label
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from matplotlib.figure import Figure
+from llmsim.report.parts import PARTS
 
 log = logging.getLogger(__name__)
 
@@ -72,44 +67,17 @@ class Plot:
     svg: Path
 
 
-Chart = Callable[["Figure"], tuple[str, str] | None]
-
-
-def draw(
-    summary: Row,
-    queries: pa.Table,
-    instances: pa.Table,
-    baseline_queries: Mapping[str, pa.Table],
-    folder: Path,
-) -> list[Plot]:
-    """Draw a run; a plot whose figures are absent is left out and logged.
+def draw(drawing: Drawing, folder: Path) -> list[Plot]:
+    """Draw the charts of every part; one whose figures are absent is left out and logged.
 
     Args:
-        summary: the content of ``summary.json``.
-        queries: the table of ``queries.parquet``.
-        instances: the table of ``instances.parquet``.
-        baseline_queries: the same columns as `queries` for each baseline's label.
+        drawing: the run's figures and tables.
         folder: where the files go; made if missing.
 
     Raises:
         InputError: when the folder cannot be made or written to.
     """
-    palette = make_palette(summary)
-    served = series.read(queries)
-    tails = {policy_label(summary): series.latencies_s(queries)}
-    tails |= {
-        label: series.latencies_s(baseline_queries[label])
-        for label in summary.get("baselines", {})
-        if label in baseline_queries
-    }
-    charts: dict[str, Chart] = {
-        "energy_accuracy": lambda figure: charts_energy.trade_off(figure, summary, palette),
-        "energy_deployments": lambda figure: charts_energy.by_deployment(figure, summary, palette),
-        "placement": lambda figure: charts_queries.placement(figure, summary, served, palette),
-        "latency": lambda figure: charts_queries.latency(figure, summary, tails, palette),
-        "over_time": lambda figure: charts_queries.over_time(figure, summary, served, palette),
-    }
-    return draw_charts(charts, folder)
+    return draw_charts({k: v for part in PARTS for k, v in part.charts(drawing).items()}, folder)
 
 
 def draw_charts(charts: Mapping[str, Chart], folder: Path) -> list[Plot]:

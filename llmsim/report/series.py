@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ class Served:
     Attributes:
         names: deployments.
         deployment: index into `names`; `REFUSED` where no deployment took the query.
-        arrival_s, start_s, end_s: seconds; NaN for a refused query.
+        arrival_s, start_s, first_token_s, end_s: seconds; NaN for a refused query.
         energy_j: active joules; NaN for a refused query.
         tau_in, tau_out: tokens.
     """
@@ -33,6 +34,7 @@ class Served:
     deployment: I
     arrival_s: F
     start_s: F
+    first_token_s: F
     end_s: F
     energy_j: F
     tau_in: F
@@ -44,9 +46,19 @@ def read(table: pa.Table) -> Served:
     names, deployment = _codes(table["deployment"])
     numbers = {
         name: np.asarray(table[name].to_numpy(), dtype=np.float64)
-        for name in ("arrival_s", "start_s", "end_s", "energy_j", "tau_in", "tau_out")
+        for name in ("arrival_s", "start_s", "first_token_s", "end_s", "energy_j", "tau_in", "tau_out")
     }
     return Served(names, deployment, **numbers)
+
+
+def by_deployment(table: pa.Table, columns: Sequence[str]) -> dict[str, dict[str, F]]:
+    """The columns of a table of numbers by deployment (``series.parquet``); null is NaN."""
+    names, deployment = _codes(table["deployment"])
+    numbers = {name: np.asarray(table[name].to_numpy(), dtype=np.float64) for name in columns}
+    return {
+        name: {key: values[deployment == d] for key, values in numbers.items()}
+        for d, name in enumerate(names)
+    }
 
 
 def latencies_s(table: pa.Table) -> F:

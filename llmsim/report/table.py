@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmsim.report import notes, rows
-from llmsim.report.rows import Sheet
+from llmsim.report.note import Note
+from llmsim.report.sheet import SHEETS, Sheet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,17 +32,22 @@ def render(summary: Mapping[str, Any], console: Console) -> None:
     """
     from rich.text import Text
 
-    compared = [rows.comparison(summary, rows.ENERGY_COLUMNS + rows.TIME_COLUMNS)]
+    tables = [rows.columns_of(sheet, detail=False) for sheet in SHEETS]
+    compared = [rows.comparison(summary, [column for table in tables for column in table])]
     parts = rows.deployments(summary)
     if len(_grids(compared[0], "policy", console)) > 1:
-        compared = [rows.comparison(summary, columns) for columns in (rows.ENERGY_COLUMNS, rows.TIME_COLUMNS)]
+        sheets = [rows.comparison(summary, columns) for columns in tables]
+        compared = [sheet for sheet in sheets if sheet.columns]
     grids = [grid for sheet in compared for grid in _grids(sheet, "policy", console)]
     console.print()
     console.print(Text(_shown(title(summary), console), style="bold"), highlight=False)
     for grid in grids + _grids(parts, "deployment", console):
         console.print()
         for line, style in grid.lines():
-            console.print(Text(_shown(line.rstrip(), console), style=style), highlight=False, soft_wrap=True)
+            text = Text(_shown(line.rstrip(), console), style=style)
+            for start, end in grid.strong():
+                text.stylize("bold", start, end)
+            console.print(text, highlight=False, soft_wrap=True)
     console.print()
     console.print(_notes(notes.all_notes(summary, (*compared, parts)), console))
 
@@ -121,6 +127,16 @@ class Grid:
                 lines.append((rule, "dim"))
         return lines
 
+    def strong(self) -> list[tuple[int, int]]:
+        """Where in a line the groups stand that hold a figure to look at first."""
+        found, at = [], self.labels
+        for name, columns in self.groups:
+            end = at + BETWEEN + self._span(name, columns)
+            if any(self.sheet.columns[column].strong for column in columns):
+                found.append((at, end))
+            at = end
+        return found
+
     def _widths(self, columns: list[int]) -> list[int]:
         rows = range(len(self.sheet.rows))
         return [
@@ -147,7 +163,7 @@ class Grid:
         return " " * BETWEEN + (" " * BETWEEN).join(cells).rjust(self._span(name, columns))
 
 
-def _notes(told: list[notes.Note], console: Console) -> Table:
+def _notes(told: list[Note], console: Console) -> Table:
     from rich.table import Table
     from rich.text import Text
 

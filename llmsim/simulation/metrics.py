@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from llmsim.curves.cost import BoolArray, FloatArray
 from llmsim.errors import InputError
-from llmsim.simulation.ledger import Ledger
+from llmsim.fleet.deployment import Deployment
+from llmsim.simulation.ledger import InstanceLedger, Ledger
 
 PERCENTILES = (50, 90, 95, 99)
 JOULES_PER_KWH = 3.6e6
@@ -21,7 +22,7 @@ FAIRNESS_TAIL = 0.25
 
 
 @dataclass(frozen=True)
-class Objective:
+class ServiceLevel:
     """A service-level objective; a query meets it when it meets every part that is set.
 
     Attributes:
@@ -40,6 +41,11 @@ class Objective:
             value = getattr(self, key)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"{where}.{key}={value}: must be a number of seconds above 0.")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is asked."""
+        return (self.ttft_s, self.tpot_s, self.latency_s) != (None, None, None)
 
     def met(self, ledger: Ledger) -> BoolArray:
         """Whether each query meets it, shape (n,)."""
@@ -112,7 +118,7 @@ def spread(values: FloatArray) -> dict[str, float | None]:
     }
 
 
-def service(ledger: Ledger, objective: Objective | None = None) -> dict[str, Any]:
+def service(ledger: Ledger, slo: ServiceLevel | None = None) -> dict[str, Any]:
     """Latencies, throughput, fairness, and how many queries met the objective at how many joules.
 
     Throughput counts from the first arrival to the last end.
@@ -129,10 +135,11 @@ def service(ledger: Ledger, objective: Objective | None = None) -> dict[str, Any
         "preemptions": int(ledger.preemptions.sum()),
         "fairness": fairness(ledger),
     }
-    if objective is not None:
-        met = objective.met(ledger)
+    figures |= {"slo_attainment_pct": None, "energy_active_per_query_in_slo_j": None}
+    if slo is not None and slo.is_set:
+        met = slo.met(ledger)
         energy_j = float(ledger.energy_j.sum())
-        figures["slo_attainment"] = float(met.mean()) if len(met) else None
+        figures["slo_attainment_pct"] = 100.0 * float(met.mean()) if len(met) else None
         figures["energy_active_per_query_in_slo_j"] = (
             energy_j / int(met.sum()) if met.any() and math.isfinite(energy_j) else None
         )
@@ -160,38 +167,44 @@ def fairness(ledger: Ledger) -> dict[str, float | None]:
     }
 
 
-def bill(ledger: Ledger, horizon_s: float, tariff: Tariff) -> dict[str, float | None]:
-    """What the fleet cost over the horizon: energy, carbon, nodes; None where a price is not known.
+def bill(
+    energy_j: float | None, deployments: Sequence[Deployment], horizon_s: float, tariff: Tariff
+) -> dict[str, float | None]:
+    """What a fleet costs over the horizon: energy, carbon, nodes; None where a price is not known.
 
-    Energy is the fleet's own; with the site's overhead it stands in a column of its own.
+    Args:
+        energy_j: the fleet's own; with the site's overhead it stands in a column of its own.
+        deployments: whose nodes are paid, busy or not.
     """
-    instances = ledger.instances()
-    energy_j = float(sum(joules.sum() for _, joules in instances.states(horizon_s).values()))
-    known = math.isfinite(energy_j)
-    site_kwh = tariff.pue * energy_j / JOULES_PER_KWH if known else None
+    site_kwh = None if energy_j is None else tariff.pue * energy_j / JOULES_PER_KWH
     hourly = [
         None
         if item.target.hardware.usd_per_hour is None
         else item.target.hardware.usd_per_hour * item.target.n_devices * item.instances
-        for item in ledger.deployments
+        for item in deployments
     ]
     rates = [rate for rate in hourly if rate is not None]
     return {
-        "energy_j": energy_j if known else None,
-        "energy_with_pue_j": tariff.pue * energy_j if known else None,
+        "energy_with_pue_j": None if energy_j is None else tariff.pue * energy_j,
         "cost_energy_usd": _times(site_kwh, tariff.usd_per_kwh),
         "carbon_g": _times(site_kwh, tariff.gram_co2_per_kwh),
         "cost_nodes_usd": sum(rates) * horizon_s / SECONDS_PER_HOUR if len(rates) == len(hourly) else None,
     }
 
 
-def states(ledger: Ledger, horizon_s: float) -> dict[str, Mapping[str, float | None]]:
-    """Seconds and joules of the whole fleet by state; joules are None where they are not known."""
+def states(
+    instances: InstanceLedger, horizon_s: float, chosen: BoolArray | None = None
+) -> dict[str, Mapping[str, float | None]]:
+    """Seconds and joules by state, summed over instances; joules are None where they are not known.
+
+    Args:
+        chosen: which instances count; None: all.
+    """
     found: dict[str, Mapping[str, float | None]] = {}
-    for name, (seconds, joules) in ledger.instances().states(horizon_s).items():
-        total = float(joules.sum())
+    for name, (seconds, joules) in instances.states(horizon_s).items():
+        total = float(joules.sum() if chosen is None else joules[chosen].sum())
         found[name] = {
-            "instance_s": float(seconds.sum()),
+            "instance_s": float(seconds.sum() if chosen is None else seconds[chosen].sum()),
             "energy_j": total if math.isfinite(total) else None,
         }
     return found

@@ -16,7 +16,23 @@ from llmsim.fleet.prices import Prices
 from llmsim.policies.contract import OfflinePolicy, OnlinePolicy, Plan, Selective
 from llmsim.simulation.driver import ask, follow, play
 from llmsim.simulation.ledger import Ledger
+from llmsim.simulation.tape import Tape
 from llmsim.simulation.traffic import Progress
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A policy as a row of a table.
+
+    Attributes:
+        label: the row's name.
+        policy: what chooses.
+        settings: its name and parameters.
+    """
+
+    label: str
+    policy: OfflinePolicy | OnlinePolicy
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,20 +79,28 @@ def admit(prices: Prices) -> tuple[IntArray, dict[str, IntArray]]:
 
 
 def run_policy(
-    label: str,
-    policy: OfflinePolicy | OnlinePolicy,
-    settings: Mapping[str, Any],
+    entry: Entry,
     workload: Prices,
     engines: Sequence[Engine],
     rng: Generator,
     progress: Progress | None = None,
+    tape: Tape | None = None,
 ) -> Run:
     """Refuse what fits nowhere, let the policy choose, and play the rest through the fleet.
+
+    Args:
+        entry: the policy, and what its row is called.
+        workload: all queries, priced on the fleet.
+        engines: one a deployment, told what to expect.
+        rng: what the policy draws from.
+        progress: called now and then with the number of arrivals so far.
+        tape: where to write what every instance did when; None: nowhere.
 
     Raises:
         InputError: no query fits, the policy cannot be used with these deployments, or its bounds cannot be
             met.
     """
+    policy, label = entry.policy, entry.label
     served, refused = admit(workload)
     if isinstance(policy, Selective):
         accepted = policy.accepts(workload)
@@ -93,5 +117,5 @@ def run_policy(
         route = follow(plan.deployment)
     else:
         route = ask(policy, prices, rng)
-    ledger = play(prices.queries, engines, prices, route, progress)
-    return Run(label, settings, prices, served, refused, ledger, plan)
+    ledger = play(prices.queries, engines, prices, route, progress, tape=tape)
+    return Run(label, entry.settings, prices, served, refused, ledger, plan)

@@ -40,15 +40,17 @@ def open_station(deployment: Deployment, engine: Engine, floor: Floor, meters: M
     serving = deployment.serving
     states = power_states(deployment)
     doze = None if states is None else Doze(states, meters, floor.tape)
-    if deployment.discipline in ("serial", "static"):
+    if deployment.discipline in ("serial", "static", "thesis_script"):
         forming = Forming(deployment.max_batch, serving.batch_wait_s)
         shared = deployment.dispatcher == "shared"
         chooser = None if shared else dispatcher(deployment.dispatcher, deployment.instances)
-        return BatchStation(Bench(floor, engine, forming, meters, doze, chooser, deployment.network))
+        in_order = deployment.discipline == "thesis_script"
+        bench = Bench(floor, engine, forming, meters, doze, chooser, deployment.network, in_order)
+        return BatchStation(bench)
     if deployment.discipline != "continuous":
         raise InputError(
             f"{deployment.name}: discipline '{deployment.discipline}' is not known. "
-            "Known: continuous, serial, static."
+            "Known: continuous, serial, static, thesis_script."
         )
     if isinstance(engine, StepEngine):
         costs: PhaseCosts | StepEngine = engine

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from llmsim.curves.cost import FloatArray, IntArray
+from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 
 # What an instance does when it is neither idle nor asleep; `serve` is work not told apart by phase.
 ACTIVITIES = ("serve", "prefill", "decode", "mixed", "wake")
@@ -72,3 +72,7 @@ class Stretches:
     end_s: FloatArray
     energy_j: FloatArray
     batch: IntArray
+
+    def take(self, chosen: BoolArray) -> Stretches:
+        """The chosen rows."""
+        return Stretches(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})

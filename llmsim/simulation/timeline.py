@@ -10,6 +10,7 @@ from llmsim.curves.cost import FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.simulation.ledger import Ledger
 from llmsim.simulation.tape import ACTIVITIES, Stretches
+from llmsim.simulation.window import take
 
 # States of a timeline: what the tape says, and what lies between.
 STATES = (*ACTIVITIES, "idle", "asleep")
@@ -23,7 +24,7 @@ class Series:
 
     Attributes:
         time_s: start of each interval.
-        power_w: of the whole fleet; NaN where a deployment's energy or idle power is not known.
+        power_w: NaN where a deployment's energy or idle power is not known.
         waiting: queries that have arrived and are not served yet.
         serving: queries in batches.
     """
@@ -84,11 +85,14 @@ def fill(stretches: Stretches, ledger: Ledger, horizon_s: float) -> Stretches:
     return Stretches(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def series(filled: Stretches, ledger: Ledger, interval_s: float, horizon_s: float) -> Series:
+def series(
+    filled: Stretches, ledger: Ledger, interval_s: float, horizon_s: float, deployment: int | None = None
+) -> Series:
     """Mean power, queue and batch of each interval; their integrals are exact.
 
     Args:
         filled: from `fill`.
+        deployment: count this one only; None: the whole fleet.
 
     Raises:
         InputError: an interval that is not positive, or makes more than MAX_INTERVALS of them.
@@ -96,10 +100,13 @@ def series(filled: Stretches, ledger: Ledger, interval_s: float, horizon_s: floa
     start_s = float(ledger.arrival_s[0])
     if not interval_s > 0 or horizon_s / interval_s > MAX_INTERVALS:
         least_s = horizon_s / MAX_INTERVALS
-        raise InputError(f"series interval of {interval_s} s: must be above {least_s:g} s.")
+        raise InputError(f"series.interval_s={interval_s}: must be above {least_s:g} s for this run.")
     count = int(np.ceil(horizon_s / interval_s))
     edges = np.append(start_s + interval_s * np.arange(count, dtype=np.float64), start_s + horizon_s)
     length_s = np.diff(edges)
+    if deployment is not None:
+        filled = filled.take(filled.deployment == deployment)
+        ledger = take(ledger, ledger.deployment == deployment)
     seconds = filled.end_s - filled.start_s
     lasting = seconds > 0
     begin_s, end_s = filled.start_s[lasting], filled.end_s[lasting]
@@ -120,6 +127,8 @@ def _integral(edges: FloatArray, begin: FloatArray, end: FloatArray, rate: Float
     times = np.concatenate([begin, end])
     order = np.argsort(times, kind="stable")
     times = times[order]
+    if not len(times):
+        return np.zeros(len(edges))
     rates = np.cumsum(np.concatenate([rate, -rate])[order])
     so_far = np.concatenate([[0.0], np.cumsum(rates[:-1] * np.diff(times))])
     place = np.clip(np.searchsorted(times, edges, side="right") - 1, 0, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmsim.curves.cost import BoolArray
+from llmsim.curves.cost import BoolArray, FloatArray
 from llmsim.errors import InputError
 from llmsim.simulation.ledger import Ledger
 
@@ -15,6 +15,7 @@ from llmsim.simulation.ledger import Ledger
 # than this part of a mean service time.
 GROWTH_FACTOR = 1.5
 GROWTH_SERVICES = 0.5
+FEWEST_QUERIES = 100
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,36 @@ class Window:
     warm_up_s: float = 0.0
     cool_down_s: float = 0.0
 
-    def inside(self, ledger: Ledger) -> BoolArray:
-        """Whether each query counts, shape (n,).
+    @property
+    def cuts(self) -> bool:
+        """Whether anything is cut."""
+        return self.warm_up_s > 0 or self.cool_down_s > 0
 
-        Raises:
-            InputError: a time that is negative or not finite, or nothing is left.
-        """
+    def check(self, where: str) -> None:
+        """Raises InputError, naming the setting under `where`, unless both are times."""
         for key in ("warm_up_s", "cool_down_s"):
             value = getattr(self, key)
             if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{key}={value}: must be a finite number of seconds, at least 0.")
-        arrival_s = ledger.arrival_s
+                raise InputError(f"{where}.{key}={value}: must be a finite number of seconds, at least 0.")
+
+    def inside(self, arrival_s: FloatArray, span_s: tuple[float, float] | None = None) -> BoolArray:
+        """Whether each query counts, shape (n,).
+
+        Args:
+            arrival_s: in order.
+            span_s: first and last arrival of the trace, where others than these are in it.
+
+        Raises:
+            InputError: nothing is left.
+        """
         if not len(arrival_s):
             return np.zeros(0, dtype=bool)
-        first_s, last_s = float(arrival_s[0]), float(arrival_s[-1])
+        first_s, last_s = (float(arrival_s[0]), float(arrival_s[-1])) if span_s is None else span_s
         inside: BoolArray = (arrival_s >= first_s + self.warm_up_s) & (arrival_s <= last_s - self.cool_down_s)
         if not inside.any():
             raise InputError(
-                f"warm_up_s={self.warm_up_s:g} and cool_down_s={self.cool_down_s:g} leave no query of a "
-                f"trace of {last_s - first_s:g} s."
+                f"window.warm_up_s={self.warm_up_s:g} and window.cool_down_s={self.cool_down_s:g} leave no "
+                f"query of a trace of {last_s - first_s:g} s."
             )
         return inside
 
@@ -71,17 +83,19 @@ def take(ledger: Ledger, chosen: BoolArray) -> Ledger:
 
 
 def unsettled(ledger: Ledger) -> str | None:
-    """Why the run has no steady state (the load is above capacity), or None where its queue settles."""
+    """How the queue grows where the load is above capacity, so that there is no steady state; else None.
+
+    Queries that all arrive at once are no load that could settle: None.
+    """
     n = len(ledger.arrival_s)
-    if n < 100:
+    if n < FEWEST_QUERIES or ledger.arrival_s[0] == ledger.arrival_s[-1]:
         return None
     waits = ledger.start_s - ledger.arrival_s
     service_s = float((ledger.end_s - ledger.start_s).mean())
     earlier, later = float(waits[n // 4 : n // 2].mean()), float(waits[3 * n // 4 :].mean())
     if later > GROWTH_FACTOR * earlier and later - earlier > GROWTH_SERVICES * service_s:
         return (
-            f"the queue does not settle: the mean wait grows from {earlier:.3g} s in the second quarter of "
-            f"the run to {later:.3g} s in the last. The load is above capacity, and the figures depend on "
-            "the run's length."
+            f"the mean wait grows from {earlier:,.1f} s in the second quarter of the queries to "
+            f"{later:,.1f} s in the last"
         )
     return None

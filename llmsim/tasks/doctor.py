@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmsim.arguments import conf_folder
 from llmsim.backends import BACKENDS
 from llmsim.config import Config
+from llmsim.curves.forms import FORMS
 from llmsim.errors import InputError
 from llmsim.measurement import METERS
 from llmsim.measurement.contract import Meter
+from llmsim.plugin_conf import hidden_options, missing_folders
+from llmsim.policies import POLICIES
 from llmsim.tasks.characterize import Characterize, opened
 
 # Time for clocks to fall, and the window, s.
@@ -69,7 +73,11 @@ class Doctor:
         open_meters: list[tuple[Finding, Meter]] = []
         for name in METERS.names():
             node = config.meter if config.meter.get("name") == name else {"name": name}
-            meter = METERS.build(node)
+            try:
+                meter: Meter = METERS.build(node)
+            except InputError as error:
+                findings.append(_finding("meter", name, str(error)))
+                continue
             findings.append(_meter(name, meter, self.idle))
             if findings[-1]["state"] == "available":
                 open_meters.append((findings[-1], meter))
@@ -78,7 +86,7 @@ class Doctor:
         for _, meter in open_meters:
             meter.close()
         findings += [_backend(name, config) for name in _backend_names()]
-        return Diagnosis(findings)
+        return Diagnosis(findings + _plugins())
 
 
 def _meter(name: str, meter: Meter, idle: bool) -> Finding:
@@ -149,6 +157,17 @@ def _backend(name: str, config: Config) -> Finding:
         return _finding("backend", name, str(error))
     reason = getattr(backend, "unavailable", lambda: None)()
     return _finding("backend", name, reason, str(getattr(backend, "method", "")))
+
+
+def _plugins() -> list[Finding]:
+    """Other packages' plug-ins and options that cannot be used."""
+    found = [
+        _finding(f"plug-in ({registry.kind})", name, reason)
+        for registry in (POLICIES, FORMS, METERS, BACKENDS)
+        for name, reason in registry.problems().items()
+    ]
+    broken = {**missing_folders(), **hidden_options(conf_folder())}
+    return found + [_finding("plug-in (options)", name, reason) for name, reason in broken.items()]
 
 
 def _finding(kind: str, name: str, reason: str | None, detail: str = "") -> Finding:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from llmsim.arguments import groups
-from llmsim.config import Config
+from llmsim.config import Config, parse
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet, FleetSpec, build
+from llmsim.simulation.metrics import ServiceLevel, Tariff
+from llmsim.simulation.window import Window
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.tasks.curves import fitter
@@ -23,13 +26,20 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 
+# More than any interval needs; each is a whole run.
+MOST_REPLICATIONS = 10_000
 
-def workload_of(config: Config) -> Queries:
-    """The queries of a run; what was done to them on the way in goes to the log."""
+
+def workload_of(config: Config, seed: int | None = None) -> Queries:
+    """The queries of a run; what was done to them on the way in goes to the log.
+
+    Args:
+        seed: of what is drawn; None: the configuration's.
+    """
     from llmsim.workload import check_scored
     from llmsim.workload.settings import load
 
-    queries = load(config.workload, rng_of(config.seed, "workload"))
+    queries = load(config.workload, rng_of(config.seed if seed is None else seed, "workload"))
     notes = check_scored(queries, list(config.model), [*groups()["model"], *config.model])
     queries = replace(queries, notes=(*queries.notes, *notes))
     for note in queries.notes:
@@ -54,6 +64,58 @@ def fleet_of(config: Config, progress: Progress | None) -> Fleet:
     for pair, reason in fleet.absent.items():
         log.warning("%s is left out: %s", pair, reason)
     return fleet
+
+
+@dataclass(frozen=True)
+class SeriesSpec:
+    """The `series` part of the configuration.
+
+    Attributes:
+        interval_s: length of the intervals; None: no series.
+    """
+
+    interval_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which figures a run is asked for, beyond those that every run has.
+
+    Attributes:
+        slo, tariff, window: as in `conf/config.yaml`.
+        interval_s: of the time series; None: none.
+        perfetto: whether a trace is written.
+        replications: runs, at least 1.
+    """
+
+    slo: ServiceLevel
+    tariff: Tariff
+    window: Window
+    interval_s: float | None
+    perfetto: bool
+    replications: int
+
+    @classmethod
+    def from_config(cls, config: Config) -> Asked:
+        """What a configuration asks for.
+
+        Raises:
+            InputError: unknown keys, wrong types, or values out of range.
+        """
+        slo = parse(ServiceLevel, config.slo, "slo")
+        tariff = parse(Tariff, config.tariff, "tariff")
+        window = parse(Window, config.window, "window")
+        slo.check("slo")
+        tariff.check("tariff")
+        window.check("window")
+        interval_s = parse(SeriesSpec, config.series, "series").interval_s
+        if interval_s is not None and not (math.isfinite(interval_s) and interval_s > 0):
+            raise InputError(f"series.interval_s={interval_s}: must be a number of seconds above 0, or null.")
+        if not 1 <= config.replications <= MOST_REPLICATIONS:
+            raise InputError(
+                f"replications={config.replications}: expected a number from 1 to {MOST_REPLICATIONS:,}."
+            )
+        return cls(slo, tariff, window, interval_s, config.perfetto, config.replications)
 
 
 def step_of(progress: Progress | None, stage: str, total: int) -> Callable[[int], None] | None:

@@ -115,9 +115,13 @@ def _reshape(queries: Queries, settings: Workload, rng: np.random.Generator, whe
     if count < 1:
         raise InputError(f"{where}.resample={count}: at least 1.")
     arrival_s = arrivals.draw(process, count, rng, f"{where}.arrivals")
+    said = ", ".join(f"{key} {value}" for key, value in settings.arrivals.items() if key != "process")
+    note = f"Arrivals are drawn: {settings.arrivals['process']}{f' ({said})' if said else ''}."
     if settings.resample is None:
-        return dataclasses.replace(queries, arrival_s=arrival_s)
-    return reshape.resample(queries, arrival_s, rng)
+        drawn = dataclasses.replace(queries, arrival_s=arrival_s)
+    else:
+        drawn = reshape.resample(queries, arrival_s, rng)
+    return dataclasses.replace(drawn, notes=(*drawn.notes, note))
 
 
 def shipped_folder() -> Path:

@@ -264,3 +264,45 @@ def test_a_setting_for_what_does_not_exist_is_refused_with_the_nearest(settings,
     FleetSpec(name="test", shares={"llama": 1.0}, devices_by_hardware={"h100": 2}).check_names(
         ["llama", "mistral"], ["a100", "h100"]
     )
+
+
+def test_a_deployment_may_be_served_in_its_own_way_and_the_nearest_name_wins():
+    node = {
+        "name": "test",
+        "instances": 1,
+        "serving": {"max_batch": 2, "kv": "grow"},
+        "deployments": {
+            "a": {"serving": {"max_batch": 8, "discipline": "static"}},
+            "y": {"serving": {"max_batch": 4}},
+            "a@y": {"serving": {"max_batch": 16}},
+        },
+    }
+    spec = FleetSpec.from_config(node)
+    spec.check_names(["a", "b"], ["x", "y"])
+    built = build(spec, [hardware("x"), hardware("y")], [model("a"), model("b")], fit_with()).deployments
+    found = {item.name: (item.discipline, item.serving.max_batch, item.serving.kv) for item in built}
+    assert found == {
+        "a@x": ("static", 8, "grow"),
+        "b@x": ("serial", 2, "grow"),
+        "a@y": ("static", 16, "grow"),
+        "b@y": ("serial", 4, "grow"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("deployments", "says"),
+    [
+        ({"lama": {}}, r"fleet\.deployments\.lama: no such model, hardware or model@hardware.*'llama'"),
+        ({"llama@h10": {}}, r"fleet\.deployments\.llama@h10: .*'llama@h100'"),
+        ({"llama": {"serving": {"kv": "hoard"}}}, r"fleet\.deployments\.llama\.serving\.kv=hoard"),
+        ({"llama": {"servin": {}}}, r"fleet\.deployments\.llama\.servin: no such setting.*'serving'"),
+        ({"llama": 5}, r"fleet\.deployments\.llama=5: expected settings"),
+    ],
+)
+def test_a_mistake_about_a_deployment_names_it(deployments, says):
+    def check():
+        spec = FleetSpec.from_config({"name": "test", "devices": 1, "deployments": deployments})
+        spec.check_names(["llama", "mistral"], ["h100"])
+
+    with pytest.raises(InputError, match=says):
+        check()

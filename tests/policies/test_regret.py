@@ -13,7 +13,7 @@ from llmsim.policies import POLICIES
 from llmsim.policies.objective import Objective
 from llmsim.policies.optimal import Optimal
 from llmsim.policies.regret import regret
-from llmsim.simulation.run import run_policy
+from llmsim.simulation.run import Entry, run_policy
 from tests.builders import deployment, queries, random_prices
 
 ONLINE = [
@@ -29,7 +29,9 @@ ONLINE = [
 def play(prices, node, seed=0):
     engines = [Simulator().open(item) for item in prices.deployments]
     settings_ = {"name": node} if isinstance(node, str) else node
-    return run_policy("x", POLICIES.build(node), settings_, prices, engines, np.random.default_rng(seed))
+    return run_policy(
+        Entry("x", POLICIES.build(node), settings_), prices, engines, np.random.default_rng(seed)
+    )
 
 
 @settings(deadline=None, max_examples=200)

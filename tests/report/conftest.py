@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from llmsim.report.drawing import Drawing
 from llmsim.report.plots import Plot, draw
 
 NAMES = ("llama2_7b@a100", "llama2_13b@a100", "llama2_70b@a100")
@@ -108,6 +109,7 @@ def row(policy: str, table: pa.Table, instances: np.ndarray, horizon_s: float) -
         active_j = float(col["energy_j"][here].sum())
         deployments[name] = {
             "queries": int(here.sum()),
+            "queries_pct": 100.0 * here.sum() / len(served),
             "energy_j": active_j + idle_j,
             "energy_active_j": active_j,
             "energy_idle_j": idle_j,
@@ -227,7 +229,7 @@ def about(rng: np.random.Generator) -> dict[str, Any]:
             "gap": 3.1e-13,
             "solver": "OR-Tools min-cost flow",
             "bounds": {name: [1, None] for name in NAMES},
-            "normalisation": {"energy_max_j": 61234.5, "accuracy_max": 264250.1},
+            "constants": {"energy_divided_by_j": 61234.5, "accuracy_divided_by_pct_tokens": 264250.1},
             "scope": "It bounds the priced cost of the plan, not what queueing adds.",
         },
         "provenance": {
@@ -250,6 +252,9 @@ def make_run(n: int = 600, seed: int = 7, instances: tuple[int, int, int] = (8, 
     played = {label: play(trace, to, sizes) for label, to in choices(trace, rng).items()}
     horizon_s = max(float(np.nanmax(t["end_s"].to_numpy())) for t in played.values())
     rows = {label: row(label, table, sizes, horizon_s) for label, table in played.items()}
+    for number, one in enumerate(rows.values()):
+        one["saving_at_no_less_accuracy_pct"] = 7.5 * number
+        one["regret"] = {"regret_relative": 0.01 * number} if number else None
     best = rows.pop("optimal")
     for label, other in rows.items():
         keeps = not label.startswith("only")
@@ -258,7 +263,7 @@ def make_run(n: int = 600, seed: int = 7, instances: tuple[int, int, int] = (8, 
             saving = 100.0 * (1 - best[key] / other[key])
             other[f"saving_{part}_pct"] = saving if keeps else None
         if not keeps:
-            other["saving_absent"] = ONLY
+            other["absent"] = dict.fromkeys(("saving_active_pct", "saving_total_pct"), ONLY)
     refused = int(trace.refused.sum())
     summary = about(rng) | best | {"baselines": rows, "extrapolated": int((trace.tau_in > 2048).sum())}
     summary["refused_reasons"] = {REASON: refused}
@@ -288,4 +293,4 @@ def plots(shared_run: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Plo
     """The plots of the made-up run, drawn once."""
     made = shared_run
     folder = tmp_path_factory.mktemp("plots")
-    return draw(made.summary, made.queries, made.instances, made.baseline_queries, folder)
+    return draw(Drawing(made.summary, made.queries, made.baseline_queries), folder)

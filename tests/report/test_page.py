@@ -76,7 +76,7 @@ def test_every_row_plot_and_source_is_on_the_page(run: Run, plots: list[Plot]) -
         *run.summary["warnings"],
     ):
         assert told in text
-    assert sum(tag == "img" for tag, _ in reader.tags) == len(plots) == 5
+    assert sum(tag == "img" for tag, _ in reader.tags) == len(plots) == 6
 
 
 def test_names_from_outside_stay_text(run: Run, plots: list[Plot]) -> None:

@@ -10,15 +10,16 @@ import pytest
 
 from llmsim.errors import InputError
 from llmsim.report.charts_energy import cheapest, nearest
+from llmsim.report.drawing import Drawing
 from llmsim.report.palette import OTHERS, OTHERS_NAME, make_palette
 from llmsim.report.plots import Plot, draw
 from tests.report.conftest import REASON, Run
 
-NAMES = ["energy_accuracy", "energy_deployments", "placement", "latency", "over_time"]
+NAMES = ["energy_accuracy", "energy_deployments", "placement", "latency", "latency_deployments", "over_time"]
 
 
 def drawn(run: Run, folder: Path) -> list[Plot]:
-    return draw(run.summary, run.queries, run.instances, run.baseline_queries, folder)
+    return draw(Drawing(run.summary, run.queries, run.baseline_queries), folder)
 
 
 def test_every_plot_is_written_in_both_formats(plots: list[Plot]) -> None:
@@ -60,7 +61,7 @@ def test_plots_without_figures_are_left_out(run: Run, tmp_path: Path) -> None:
     for row in [run.summary, *run.summary["baselines"].values()]:
         row["accuracy_pct"] = None
         row["energy_active_j"] = None
-    assert [plot.name for plot in drawn(run, tmp_path)] == ["placement", "latency", "over_time"]
+    assert [plot.name for plot in drawn(run, tmp_path)] == NAMES[2:]
 
 
 def test_a_run_in_which_all_were_refused_is_drawn(run: Run, tmp_path: Path) -> None:

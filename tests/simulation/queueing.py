@@ -74,7 +74,7 @@ def replicate(queue, n, replications, seed):
         tokens = queue.tokens(n, rng)
         service = tokens / MEAN_TOKENS
         ledger = run(tokens, np.cumsum(gaps), queue.servers)
-        inside = Window(warm_up_s=0.05 * ledger.arrival_s[-1]).inside(ledger)
+        inside = Window(warm_up_s=0.05 * ledger.arrival_s[-1]).inside(ledger.arrival_s)
         steady = take(ledger, inside)
         waits.append(float((steady.start_s - steady.arrival_s).mean()))
         away.append(np.array([gaps.mean(), service.mean(), (service**2).mean()]) - expected)

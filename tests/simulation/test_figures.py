@@ -16,7 +16,7 @@ from llmsim.errors import InputError
 from llmsim.fleet.prices import price
 from llmsim.simulation.chrome_trace import write_trace
 from llmsim.simulation.driver import follow, play
-from llmsim.simulation.metrics import Objective, Tariff, bill, fairness, service, states
+from llmsim.simulation.metrics import ServiceLevel, Tariff, bill, fairness, service, states
 from llmsim.simulation.replications import interval, paired, seeds
 from llmsim.simulation.tape import Tape
 from llmsim.simulation.timeline import fill, series
@@ -36,14 +36,14 @@ def run(tau_out, arrival_s, instances=1, tape=None):
 
 def test_latencies_throughput_and_what_met_the_objective():
     ledger = run([100, 100, 1], [0.0, 1.0, 10.0])
-    figures = service(ledger, Objective(ttft_s=1.5, latency_s=5.0))
+    figures = service(ledger, ServiceLevel(ttft_s=1.5, latency_s=5.0))
     assert figures["latency_s"]["mean"] == pytest.approx((2 + 3 + 1.01) / 3)
     assert figures["wait_s"]["mean"] == pytest.approx(1 / 3)
     assert figures["ttft_s"]["p50"] == pytest.approx(1.01)
     # A query of one token has no time between tokens.
     assert figures["tpot_s"]["mean"] == pytest.approx(0.99 / 99)
     assert figures["throughput_queries_per_s"] == pytest.approx(3 / 11.01)
-    assert figures["slo_attainment"] == pytest.approx(2 / 3)
+    assert figures["slo_attainment_pct"] == pytest.approx(200 / 3)
     assert figures["energy_active_per_query_in_slo_j"] == pytest.approx((200 + 200 + 101) / 2)
 
 
@@ -58,9 +58,11 @@ def test_the_bill_multiplies_cost_and_carbon_by_pue_and_energy_only_apart():
     ledger = run([100], [0.0])
     horizon_s = 3600.0
     energy_j = 200 + 10.0 * (horizon_s - 2)
-    assert states(ledger, horizon_s)["idle"]["energy_j"] == pytest.approx(10.0 * (horizon_s - 2))
-    found = bill(ledger, horizon_s, Tariff(usd_per_kwh=0.1, gram_co2_per_kwh=300.0, pue=1.5))
-    assert found["energy_j"] == pytest.approx(energy_j)
+    found = states(ledger.instances(), horizon_s)
+    assert found["idle"]["energy_j"] == pytest.approx(10.0 * (horizon_s - 2))
+    found = bill(
+        energy_j, ledger.deployments, horizon_s, Tariff(usd_per_kwh=0.1, gram_co2_per_kwh=300.0, pue=1.5)
+    )
     assert found["energy_with_pue_j"] == pytest.approx(1.5 * energy_j)
     assert found["cost_energy_usd"] == pytest.approx(1.5 * energy_j / 3.6e6 * 0.1)
     assert found["carbon_g"] == pytest.approx(1.5 * energy_j / 3.6e6 * 300)
@@ -71,24 +73,24 @@ def test_a_node_hour_costs_what_the_hardware_says():
     ledger = run([100], [0.0])
     item = ledger.deployments[0]
     target = replace(item.target, hardware=replace(item.target.hardware, usd_per_hour=4.0))
-    priced = replace(ledger, deployments=(replace(item, target=target),))
-    assert bill(priced, 1800.0, Tariff())["cost_nodes_usd"] == pytest.approx(2.0)
-    assert bill(priced, 1800.0, Tariff())["carbon_g"] is None
+    found = bill(200.0, [replace(item, target=target)], 1800.0, Tariff())
+    assert found["cost_nodes_usd"] == pytest.approx(2.0)
+    assert found["carbon_g"] is None
 
 
 def test_settings_out_of_range_are_refused():
-    for setting in (Objective(ttft_s=0.0), Tariff(pue=0.9), Tariff(usd_per_kwh=-1.0)):
+    for setting in (ServiceLevel(ttft_s=0.0), Tariff(pue=0.9), Tariff(usd_per_kwh=-1.0)):
         with pytest.raises(InputError, match=r"slo\."):
             setting.check("slo")
 
 
 def test_the_window_cuts_both_ends_by_arrival():
     ledger = run([10] * 5, [0.0, 10.0, 20.0, 30.0, 40.0])
-    inside = Window(warm_up_s=5.0, cool_down_s=10.0).inside(ledger)
+    inside = Window(warm_up_s=5.0, cool_down_s=10.0).inside(ledger.arrival_s)
     assert inside.tolist() == [False, True, True, True, False]
     assert take(ledger, inside).arrival_s.tolist() == [10.0, 20.0, 30.0]
     with pytest.raises(InputError, match="leave no query"):
-        Window(warm_up_s=100.0).inside(ledger)
+        Window(warm_up_s=100.0).inside(ledger.arrival_s)
 
 
 def test_load_above_capacity_is_said_not_to_settle():

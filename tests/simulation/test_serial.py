@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llmsim.backends.simulator import Simulator
 from llmsim.fleet.prices import price
 from llmsim.policies.rotation import RoundRobin, Single
-from llmsim.simulation.run import run_policy
+from llmsim.simulation.run import Entry, run_policy
 from tests.builders import deployment, queries, random_prices
 
 RNG = np.random.default_rng(0)
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 def play(prices, policy):
     engines = [Simulator().open(item) for item in prices.deployments]
-    return run_policy("x", policy, {"name": "x"}, prices, engines, RNG)
+    return run_policy(Entry("x", policy, {"name": "x"}), prices, engines, RNG)
 
 
 def test_one_instance_serves_first_come_first_served():

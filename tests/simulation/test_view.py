@@ -13,13 +13,13 @@ from llmsim.backends.simulator import Simulator
 from llmsim.errors import InputError
 from llmsim.fleet.prices import price
 from llmsim.policies import POLICIES
-from llmsim.simulation.run import run_policy
+from llmsim.simulation.run import Entry, run_policy
 from tests.builders import deployment, queries, random_prices
 
 
 def play(prices, policy, seed=0):
     engines = [Simulator().open(item) for item in prices.deployments]
-    return run_policy("x", policy, {"name": "x"}, prices, engines, np.random.default_rng(seed))
+    return run_policy(Entry("x", policy, {"name": "x"}), prices, engines, np.random.default_rng(seed))
 
 
 class Spy:

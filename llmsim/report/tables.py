@@ -1,4 +1,4 @@
-"""A run as tables: `queries.parquet`, `instances.parquet`, `plan.csv`."""
+"""A run as tables: `queries.parquet`, `instances.parquet`, `plan.csv`, `series.parquet`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmsim.report.summary import accuracy_pct
+from llmsim.report.account import accuracy_pct
+from llmsim.simulation.ledger import Ledger
 from llmsim.simulation.run import Run
+from llmsim.simulation.tape import Stretches
+from llmsim.simulation.timeline import series
 from llmsim.workload.queries import Queries
 
 if TYPE_CHECKING:
@@ -61,8 +64,9 @@ def queries_table(run: Run, workload: Queries) -> pa.Table:
 def instances_table(run: Run, horizon_s: float) -> pa.Table:
     """One row an instance.
 
-    Columns: deployment, instance, hardware, model, devices, queries, busy_s, idle_s, utilisation,
-    energy_active_j, energy_idle_j, energy_j; a figure that is not known is null.
+    Columns: deployment, instance, hardware, model, devices, queries, busy_s, utilisation, energy_active_j,
+    energy_idle_j (idle, asleep and waking), energy_j, and seconds and joules by state: serve_s, serve_j,
+    prefill_s, .. asleep_j, whose seconds sum to the horizon. A figure that is not known is null.
     """
     import pyarrow as pa
 
@@ -87,11 +91,44 @@ def instances_table(run: Run, horizon_s: float) -> pa.Table:
             ),
             "queries": pa.array(instances.queries),
             "busy_s": pa.array(instances.busy_s),
-            "idle_s": pa.array(horizon_s - instances.busy_s),
             "utilisation": pa.array(instances.busy_s / horizon_s),
             "energy_active_j": known(instances.energy_active_j),
             "energy_idle_j": known(idle_j),
             "energy_j": known(instances.energy_active_j + idle_j),
+            **{
+                f"{state}_{unit}": known(values)
+                for state, both in instances.states(horizon_s).items()
+                for unit, values in zip(("s", "j"), both, strict=True)
+            },
+        }
+    )
+
+
+def series_table(filled: Stretches, ledger: Ledger, interval_s: float, horizon_s: float) -> pa.Table:
+    """One row a deployment and interval of time: means over the interval.
+
+    Columns: deployment, time_s (when the interval begins), power_w (of all its instances, idle ones
+    included; null where it is not known), waiting, serving (queries).
+
+    Args:
+        filled: from `timeline.fill`.
+    """
+    import pyarrow as pa
+
+    found = [series(filled, ledger, interval_s, horizon_s, index) for index in range(len(ledger.deployments))]
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(one, name) for one in found])
+
+    power_w = column("power_w")
+    names = [item.name for item, one in zip(ledger.deployments, found, strict=True) for _ in one.time_s]
+    return pa.table(
+        {
+            "deployment": pa.array(names).dictionary_encode(),
+            "time_s": column("time_s"),
+            "power_w": pa.array(power_w, mask=np.isnan(power_w)),
+            "waiting": column("waiting"),
+            "serving": column("serving"),
         }
     )
 

@@ -1,0 +1,37 @@
+"""How good the curves are that all predictions rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmsim.report.figures import PERCENT
+from llmsim.report.note import Note
+from llmsim.report.parts.part import Part
+from llmsim.report.sheet import Column, Row
+
+
+class CurvesPart(Part):
+    """The left-out error of each deployment's curves, from its provenance."""
+
+    deployment_columns = (
+        Column(
+            "curve error", "energy", ("energy_mape_pct",), PERCENT,
+            "mean absolute error of the energy curve on measurements left out of its fit", digits=3,
+        ),
+        Column(
+            "curve error", "runtime", ("runtime_mape_pct",), PERCENT,
+            "mean absolute error of the runtime curve on measurements left out of its fit", digits=3,
+        ),
+    )  # fmt: skip
+
+    def notes(self, summary: Row) -> Sequence[Note]:
+        """How queries were served when the curves were measured, where serving engines do it otherwise."""
+        parts = (summary.get("deployments") or {}).items()
+        uncached = [name for name, part in parts if part.get("kv_cache") is False]
+        if not uncached:
+            return []
+        text = (
+            f"{', '.join(uncached)}: one query at a time without a KV cache, as measured; serving engines "
+            "batch and cache, and use far less energy for a query"
+        )
+        return [Note("curves", text)]
