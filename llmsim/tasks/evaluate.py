@@ -75,11 +75,11 @@ class Evaluation:
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan, self.series)
-        if self.trace is not None:
-            write_trace(*self.trace, folder / "perfetto.json")
         drawing = Drawing(self.summary, self.queries, self.baseline_queries, self.series)
         plots = draw(drawing, folder / "plots")
         write(self.summary, plots, folder / "report.html", self.config.to_yaml())
+        if self.trace is not None:
+            write_trace(*self.trace, folder / "perfetto.json")
 
 
 @dataclass

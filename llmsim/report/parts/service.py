@@ -81,6 +81,8 @@ class ServicePart(Part):
         ),
     )  # fmt: skip
     deployment_columns = (
+        *spread_columns("latency", "latency_s", ("p50", "p99"), "deployments", detail=True),
+        *spread_columns("wait", "wait_s", ("p50", "p99"), "deployments", detail=True),
         Column("runtime", "mean", ("mean_runtime_s",), TIME, "mean time to serve one query"),
     )  # fmt: skip
 
