@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmsim.arguments import check_choices, conf_folder, normalise
-from llmsim.config import composition_error, from_composed, load_config
+from llmsim.arguments import check_choices, conf_folder, folders_of, is_sweep, normalise
+from llmsim.config import composition_error, from_composed, join_search_path, load_config
 from llmsim.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-log = logging.getLogger("llmsim")
-
 USAGE_ERROR = 2
+# As shells report a process that Ctrl-C ended.
+_INTERRUPTED = 130
+_STOPPED = "The sweep was stopped. What had ended is kept; the same command with resume=true runs the rest."
 # Columns of a table that goes to a file or a pipe.
 _WIDTH = 120
+# Failed runs of a sweep that the screen names.
+_MOST_NAMED = 20
 # Flags of Hydra's after which the next word is not an override.
 _FLAGS_WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn"),
@@ -41,14 +43,16 @@ def main() -> None:
         return _job(composed, failures)
 
     _open_streams()
-
     # Hydra would print a trimmed traceback and exit; asked for the full error, it raises, and this words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        words = normalise(sys.argv[1:])
-        _check(words)
+        words = _read(sys.argv[1:])
         sys.argv[1:] = words
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+        join_search_path()
+        if is_sweep(words):
+            failures += _sweep(words)
+        else:
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
     except InputError as error:
         _complain(str(error))
     except HydraException as error:
@@ -63,27 +67,57 @@ def main() -> None:
         _complain("\n".join(failures))
 
 
-def _job(composed: DictConfig, failures: list[str]) -> float:
-    """One run; its failure is noted, so that in a sweep the next goes on, and told at the end."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
+def _read(arguments: list[str]) -> list[str]:
+    """The words that Hydra is given, checked before it makes a folder."""
+    from llmsim.sweeps.command import resumed
 
-    hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
-    swept = hydra_config.mode == RunMode.MULTIRUN
-    place = f"run {hydra_config.job.num} ({hydra_config.job.override_dirname}): " if swept else ""
+    if any(word in _HELP for word in arguments):
+        return normalise(arguments)
+    words = resumed(normalise(arguments))
+    _check(words)
+    return words
+
+
+def _sweep(words: list[str]) -> list[str]:
+    """Run a sweep, whole or until something stops it; what to complain of."""
+    import hydra
+    from hydra.errors import HydraException
+
+    from llmsim.sweeps.command import folder_of
+    from llmsim.sweeps.devices import refuse_sharing
+    from llmsim.sweeps.finish import finish
+    from llmsim.sweeps.job import job
+    from llmsim.sweeps.screen import line
+    from llmsim.sweeps.table import failed_of
+
+    refuse_sharing(words)
     try:
-        return _run(composed, folder)
-    except InputError as error:
-        log.info("failed: %s", error)
-        failures.append(f"{place}{error}")
-    except Exception as error:
-        if not swept:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+    except (SystemExit, InputError, HydraException):
+        raise
+    except BaseException as error:
+        folder = folder_of(words)
+        if folder is None:
             raise
-        log.exception("failed unexpectedly")
-        failures.append(
-            f"{place}a bug in llmsim: {type(error).__name__}: {error}. Its traceback is in the log."
-        )
+        print("\n".join(finish(folder)))
+        print(f"llmsim: {_STOPPED}", file=sys.stderr)
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(_INTERRUPTED)
+        raise
+    folder = folder_of(words)
+    failed = [] if folder is None else failed_of(folder)
+    more = [f"and {len(failed) - _MOST_NAMED} more: {folder}/failed.csv"] if len(failed) > _MOST_NAMED else []
+    return [*(line(record) for record in failed[:_MOST_NAMED]), *more]
+
+
+def _job(composed: DictConfig, failures: list[str]) -> float:
+    """One run; what is wrong with its input is told at the end, when Hydra has put things away."""
+    from hydra.core.hydra_config import HydraConfig
+
+    try:
+        return _run(composed, Path(HydraConfig.get().runtime.output_dir))
+    except InputError as error:
+        failures.append(str(error))
     return float("nan")
 
 
@@ -92,8 +126,10 @@ def _run(composed: DictConfig, folder: Path) -> float:
 
     from llmsim.report.progress import Bar
     from llmsim.tasks import TASKS
+    from llmsim.tasks.objective import Objective
 
     config = from_composed(composed)
+    goal = Objective.from_config(config)
     task = TASKS.build(config.task)
     screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH)
     with Bar(sys.stderr) as bar:
@@ -111,22 +147,20 @@ def _run(composed: DictConfig, folder: Path) -> float:
         raise
     except OSError as error:
         raise InputError(f"The table cannot be printed ({error.strerror}). Results: {folder}") from error
-    objective: float = result.objective
-    return objective
+    return goal.of(result)
 
 
 def _check(words: list[str]) -> None:
     """Refuse unknown options and settings before Hydra makes a folder; a sweep by its first values."""
-    if any(word in _HELP for word in words):
-        return
     overrides = [
         word
         for before, word in zip(["", *words], words, strict=False)
         if not word.startswith("-") and before not in _FLAGS_WITH_VALUE
     ]
-    check_choices(overrides)
-    if not {"-m", "--multirun"} & set(words):
-        load_config(overrides)
+    folders = folders_of(words)
+    check_choices(overrides, folders)
+    if not is_sweep(words):
+        load_config(overrides, *folders[:1])
 
 
 def _open_streams() -> None:

@@ -7,7 +7,7 @@
 200
 """
 
-from llmsim.backends.contract import Advance, Backend, Engine
+from llmsim.backends.contract import Advance, Backend, Engine, StepEngine, Work
 from llmsim.config import Config, load_config
 from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
@@ -26,14 +26,12 @@ from llmsim.policies.contract import (
 )
 from llmsim.policies.frontier import Frontier, frontier
 from llmsim.policies.regret import Regret, regret
+from llmsim.registry import API_VERSION
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
 from llmsim.tasks.evaluate import Evaluation, evaluate
 from llmsim.workload.queries import Queries
-
-# Changes when a contract below changes in a way that breaks a plug-in.
-API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
@@ -66,7 +64,9 @@ __all__ = [
     "Reading",
     "Regret",
     "Selective",
+    "StepEngine",
     "Target",
+    "Work",
     "evaluate",
     "frontier",
     "load_config",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from llmsim.errors import InputError, did_you_mean
+from llmsim.plugin_conf import installed_folders
+
+Value = str | int | float | bool | None
 
 # Groups whose parameters a chosen option may lack: set with ++, so that a sweep over one composes and the
 # option that lacks it fails in its own job, by name, without losing the others.
@@ -22,7 +26,12 @@ OPEN_MAPS = (
     "fleet.deployments",
     "fleet.topology",
     "workload.arrivals",
+    "objective.at_least",
+    "objective.at_most",
 )
+# Words that a sweep has unless others are given; they say nothing of a run.
+ADDED = ("baselines=[]", "report=figures")
+_CONFIG_DIR = ("--config-dir", "-cd")
 # Groups that may be left empty.
 _MAY_BE_NULL = ("experiment",)
 
@@ -43,12 +52,40 @@ def conf_folder() -> Path:
     raise InputError(f"No conf/ beside {package} nor inside it: reinstall llmsim.")
 
 
-def groups() -> dict[str, list[str]]:
-    """Each configuration group with its options, sorted."""
-    found: dict[str, list[str]] = {}
-    for file in sorted(conf_folder().glob("*/*.yaml")):
-        found.setdefault(file.parent.name, []).append(file.stem)
-    return found
+def groups(folders: Sequence[Path] = ()) -> dict[str, list[str]]:
+    """Each configuration group with its options, sorted: ours, installed packages', those in `folders`."""
+    found: dict[str, set[str]] = {}
+    for folder in (conf_folder(), *installed_folders(), *folders):
+        for file in folder.glob("*/*.yaml"):
+            found.setdefault(file.parent.name, set()).add(file.stem)
+    return {group: sorted(options) for group, options in sorted(found.items())}
+
+
+def folders_of(words: Sequence[str]) -> list[Path]:
+    """The user's own folders of options that the words name: `--config-dir`, and `hydra.searchpath`.
+
+    Raises:
+        InputError: a folder that does not exist.
+    """
+    named: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        flag, equals, value = word.partition("=")
+        if before in _CONFIG_DIR:
+            named.append(word)
+        elif equals and flag in _CONFIG_DIR:
+            named.append(value)
+        elif equals and flag.lstrip("+") == "hydra.searchpath":
+            named += [part.strip(" '\"") for part in value.strip("[]").split(",")]
+    folders = [Path(name.removeprefix("file://")) for name in named if name and not name.startswith("pkg://")]
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of options (--config-dir).")
+    return folders
+
+
+def is_sweep(words: Sequence[str]) -> bool:
+    """Whether the words ask for a sweep."""
+    return bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
@@ -56,12 +93,13 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 
     ``+hardware=a100`` means ``hardware=a100`` (several ``+hardware=`` make a list); ``policy.x=`` becomes
     ``++policy.x=`` (see PLUGIN_GROUPS), and so do words that add a name to a mapping (OPEN_MAPS); a sweep
-    and a measuring backend have no baselines unless some are named. Flags and everything else pass through.
+    and a measuring backend have no baselines unless some are named, and a sweep's runs have no plots and
+    page of their own unless `report=full`. Flags and everything else pass through.
 
     >>> normalise(["+policy=optimal", "policy.zeta=0,1", "--multirun"])
-    ['policy=optimal', '++policy.zeta=0,1', '--multirun', 'baselines=[]']
+    ['policy=optimal', '++policy.zeta=0,1', '--multirun', 'baselines=[]', 'report=figures']
     """
-    known = groups()
+    known = groups(folders_of(arguments))
     added: dict[str, list[str]] = {}
     words: list[str] = []
     for word in arguments:
@@ -77,6 +115,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             words.append(f"{bare}={value}")
         elif "@" in key and bare.startswith("fleet.deployments."):
             words.append(_as_mapping(bare, value))
+        elif bare == "runs":
+            words.append(f"task.runs={value}")
         elif _is_open(bare):
             words.append(f"++{bare}={value}")
         else:
@@ -84,11 +124,13 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     for group, values in added.items():
         several = values[0] if len(values) == 1 else f"[{','.join(value.strip('[]') for value in values)}]"
         words[words.index(f"{group}=")] = f"{group}={several}"
-    swept = bool({"-m", "--multirun"} & set(words))
+    swept = is_sweep(words)
     measured = any(word.startswith("backend=") and word != "backend=simulator" for word in words)
     if (swept or measured) and not any(word.startswith("baselines=") for word in words):
         # A sweep compares its own runs, and a measured baseline costs a whole run.
-        words.append("baselines=[]")
+        words = with_word(words, "baselines=[]")
+    if swept and not any(word.startswith("report=") for word in words):
+        words = with_word(words, "report=figures")
     return words
 
 
@@ -99,21 +141,31 @@ def _as_mapping(key: str, value: str) -> str:
     return f"++fleet.deployments={opened}{value}{'}' * len(names)}"
 
 
+def with_word(words: Sequence[str], word: str) -> list[str]:
+    """The words and one more, beside those of its kind: Hydra refuses words on both sides of a flag."""
+    places = [place for place, other in enumerate(words) if "=" in other and not other.startswith("-")]
+    place = places[-1] + 1 if places else len(words)
+    return [*words[:place], word, *words[place:]]
+
+
 def _is_open(key: str) -> bool:
     """Whether a word may set a key that the composed configuration lacks."""
     in_plugin = "." in key and key.split(".")[0] in PLUGIN_GROUPS
     return in_plugin or any(key == name or key.startswith(f"{name}.") for name in OPEN_MAPS)
 
 
-def check_choices(overrides: Sequence[str]) -> None:
+def check_choices(overrides: Sequence[str], folders: Sequence[Path] = ()) -> None:
     """Refuse an option that its group lacks, before anything is composed or run.
+
+    Args:
+        overrides: words in the form that `normalise` gives, without flags.
+        folders: the user's own, whose options are known as well.
 
     Raises:
         InputError: with the group, the unknown option and the nearest known one; or an override that cannot
             be parsed.
     """
-
-    known = groups()
+    known = groups(folders)
     seen: set[str] = set()
     for override in _parsed(overrides):
         group = override.key_or_group
@@ -169,3 +221,23 @@ def _options(override: Any, known: Sequence[str]) -> Iterator[str]:
         for option in names.strip("[]").split(","):
             if option.strip():
                 yield option.strip()
+
+
+def overrides_of(words: Sequence[str]) -> dict[str, Value]:
+    """Words as keys and values; a value that reads as a number is one.
+
+    >>> overrides_of(["policy=optimal", "++policy.zeta=0.5", "seed=3"])
+    {'policy': 'optimal', 'policy.zeta': 0.5, 'seed': 3}
+    """
+    pairs = (word.partition("=")[::2] for word in words if word not in ADDED)
+    return {key.lstrip("+~"): _typed(value) for key, value in pairs}
+
+
+def _typed(text: str) -> Value:
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if isfinite(number) else text
+    return text

@@ -12,12 +12,17 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
-from llmsim.arguments import LIST_GROUPS, PLUGIN_GROUPS, check_choices, conf_folder, normalise
+from llmsim.arguments import LIST_GROUPS, PLUGIN_GROUPS, check_choices, conf_folder, folders_of, normalise
 from llmsim.errors import InputError, did_you_mean
+from llmsim.plugin_conf import installed_folders
 
 T = TypeVar("T")
+
+REPORTS = ("full", "figures")
 
 
 @dataclass
@@ -34,6 +39,8 @@ class Config:
             how finely time is told; see `conf/config.yaml`.
         perfetto: whether to write a trace of every instance.
         replications: runs under seeds of their own, for intervals.
+        objective: what a sweep minimises; see `llmsim.tasks.objective`.
+        report: `full` writes plots and the page as well, `figures` the figures and tables alone.
         seed: of every random draw.
     """
 
@@ -54,11 +61,15 @@ class Config:
     series: dict[str, Any] = field(default_factory=dict)
     perfetto: bool = False
     replications: int = 1
+    objective: dict[str, Any] = field(default_factory=dict)
+    report: str = "full"
     seed: int = 0
 
     def sha256(self) -> str:
         """Hash of every value that can change a result; the same configuration has the same hash."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, default=str)
+        values = dataclasses.asdict(self)
+        del values["report"], values["objective"]  # what is shown, and what a sweep makes of it
+        text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_yaml(self) -> str:
@@ -68,19 +79,23 @@ class Config:
         return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(self)))
 
 
-def load_config(overrides: Sequence[str] = ()) -> Config:
+def load_config(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> Config:
     """Compose a run's configuration.
 
     Args:
         overrides: words as on the command line, such as ``"hardware=a100"`` or ``"policy.zeta=0.3"``.
+        config_dir: a folder of the user's own options, laid out as `conf/` is.
 
     Raises:
         InputError: an unknown option or key (with the nearest known one), or a value of the wrong type.
     """
     from hydra.errors import HydraException
 
-    words = normalise(overrides)
-    check_choices(words)
+    words = list(overrides)
+    if config_dir is not None:
+        words.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
+    words = normalise(words)
+    check_choices(words, folders_of(words))
     try:
         return from_composed(_composed(words))
     except HydraException as error:
@@ -96,6 +111,7 @@ def _composed(words: Sequence[str], with_hydra: bool = False) -> Any:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    join_search_path()
     with _ONE_AT_A_TIME:
         running = GlobalHydra.instance()
         host, running.hydra = running.hydra, None
@@ -104,6 +120,22 @@ def _composed(words: Sequence[str], with_hydra: bool = False) -> Any:
                 return compose("config", overrides=list(words), return_hydra_config=with_hydra)
         finally:
             GlobalHydra.instance().hydra = host
+
+
+def join_search_path() -> None:
+    """Add the folders of installed packages to what Hydra searches; doing it again changes nothing."""
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class PackagesOptions(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in installed_folders():
+                search_path.append(provider=f"llmsim.conf {folder.parent.name}", path=f"file://{folder}")
+
+    known = [plugin.__name__ for plugin in Plugins.instance().discover(SearchPathPlugin)]
+    if installed_folders() and PackagesOptions.__name__ not in known:
+        Plugins.instance().register(PackagesOptions)
 
 
 def composition_error(error: Exception) -> InputError:
@@ -149,6 +181,8 @@ def from_composed(composed: Any) -> Config:
         if group in node and not isinstance(node[group], dict):
             raise InputError(f"{group}={node[group]}: expected an option of conf/{group}, by name.")
     config = parse(Config, {str(key): value for key, value in node.items()}, "")
+    if config.report not in REPORTS:
+        raise InputError(f"report={config.report}: {did_you_mean(config.report, REPORTS, 'kind of report')}")
     if config.seed < 0:
         raise InputError(f"seed={config.seed}: expected a whole number from 0 upwards.")
     for place, entry in enumerate(config.baselines):
@@ -184,6 +218,14 @@ def _wrong_type(
     return InputError(f"{prefix}{key}={value}: expected {wanted}.")
 
 
+@lru_cache(maxsize=256)
+def _schema(cls: type[Any]) -> Any:
+    """The class as OmegaConf knows it; merging copies it."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.structured(cls)
+
+
 def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     """The dataclass `cls` filled from a configuration node.
 
@@ -212,7 +254,7 @@ def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
         if required and node.get(name, "???") == "???":  # ??? is how YAML says «must be given»
             raise InputError(f"{prefix}{name}: this setting must be given; it has no default.")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(cls), dict(node))
+        merged = OmegaConf.merge(_schema(cls), dict(node))  # type: ignore[arg-type]
         result = OmegaConf.to_object(merged)
     except MissingMandatoryValue as error:
         raise InputError(

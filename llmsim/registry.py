@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
@@ -10,6 +11,11 @@ from typing import Any
 
 from llmsim.config import parse
 from llmsim.errors import InputError, did_you_mean
+from llmsim.plugin_conf import said
+
+# Changes when a contract of `llmsim.api` changes in a way that breaks a plug-in. A plug-in may state the one
+# that it was written for as its class's `api_version`.
+API_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -30,33 +36,51 @@ class Registry:
 
     def names(self) -> list[str]:
         """Every known name, sorted."""
-        return sorted({*self.built_in, *self._others()})
+        return sorted({*self.built_in, *(point.name for point in self._others())})
 
     def find(self, name: str) -> type[Any]:
         """The class registered under a name.
 
         Raises:
-            InputError: no such plug-in (with the nearest name), or one that cannot be imported.
+            InputError: no such plug-in (with the nearest name), or one that cannot be used.
         """
         if name in self.built_in:
             module, _, attribute = self.built_in[name].partition(":")
             found: type[Any] = getattr(importlib.import_module(module), attribute)
             return found
-        others = self._others()
-        if name not in others and name in self.elsewhere:
+        points = [point for point in self._others() if point.name == name]
+        if not points and name in self.elsewhere:
             raise InputError(f"{self.kind}={name} is not installed. Install it: {self.elsewhere[name]}")
-        if name not in others:
+        if not points:
             raise InputError(
                 f"{self.kind}={name}: no such {self.kind}. {did_you_mean(name, self.names(), self.kind)}"
             )
-        try:
-            loaded: type[Any] = others[name].load()
-        except Exception as error:  # whatever a stranger's package raises when imported
-            raise InputError(
-                f"{self.kind}={name}: the plug-in {others[name].value} cannot be imported "
-                f"({type(error).__name__}: {error}). Reinstall the package that provides it."
-            ) from error
-        return loaded
+        if len(points) > 1:
+            raise InputError(f"{self.kind}={name}: {_contended(points)}")
+        return self._load(points[0])
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with other packages' plug-ins of this kind, by name, and what to do about it.
+
+        Nothing else is touched by them; each is loaded to find out.
+        """
+        found: dict[str, str] = {}
+        points = self._others()
+        for point in points:
+            twins = [other for other in points if other.name == point.name]
+            if point.name in self.built_in:
+                found[point.name] = (
+                    f"{said(point)} brings a {self.kind} of a name that llmsim has itself; llmsim's is used. "
+                    "The package must choose another name."
+                )
+            elif len(twins) > 1:
+                found[point.name] = _contended(twins)
+            else:
+                try:
+                    self._load(point)
+                except InputError as error:
+                    found[point.name] = str(error)
+        return found
 
     def build(self, node: Mapping[str, Any] | str) -> Any:
         """An instance from a configuration node: ``name`` chooses the class, the rest are its parameters.
@@ -70,7 +94,31 @@ class Registry:
             raise InputError(f"{self.kind}: 'name' is missing. Known: {', '.join(self.names())}.")
         return parse(self.find(name), values, self.kind)
 
-    def _others(self) -> dict[str, importlib.metadata.EntryPoint]:
-        from importlib.metadata import entry_points
+    def _load(self, point: importlib.metadata.EntryPoint) -> type[Any]:
+        try:
+            loaded = point.load()
+        except Exception as error:  # whatever a stranger's package raises when imported
+            raise InputError(
+                f"{self.kind}={point.name}: the plug-in {point.value} of {said(point)} cannot be imported "
+                f"({type(error).__name__}: {error}). Reinstall that package, or tell its authors."
+            ) from error
+        if not (isinstance(loaded, type) and dataclasses.is_dataclass(loaded)):
+            raise InputError(
+                f"{self.kind}={point.name}: {point.value} of {said(point)} is not a dataclass. A plug-in is "
+                "a dataclass whose fields are its parameters (docs/writing-a-policy.md)."
+            )
+        version = getattr(loaded, "api_version", API_VERSION)
+        if version != API_VERSION:
+            raise InputError(
+                f"{self.kind}={point.name}: {said(point)} was written for version {version} of llmsim.api; "
+                f"this llmsim has {API_VERSION}. Install a release of the package made for it."
+            )
+        return loaded
 
-        return {point.name: point for point in entry_points(group=self.entry_points)}
+    def _others(self) -> list[importlib.metadata.EntryPoint]:
+        return sorted(importlib.metadata.entry_points(group=self.entry_points))
+
+
+def _contended(points: list[importlib.metadata.EntryPoint]) -> str:
+    packages = " and ".join(sorted(said(point) for point in points))
+    return f"{packages} bring plug-ins of this name. Uninstall all but one."

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "llmsim"
 FLOORS = [
     ["llmsim"],
     ["errors"],
+    ["plugin_conf"],
     ["arguments"],
     ["config"],
     ["registry"],
@@ -28,10 +29,13 @@ FLOORS = [
     ["policies"],
     ["measurement"],
     ["simulation"],
+    ["studies"],
     ["report"],
     ["tasks"],
+    ["paper"],
     ["api"],
     ["testing"],
+    ["sweeps"],
     ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

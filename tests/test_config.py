@@ -24,8 +24,13 @@ from llmsim.errors import InputError
         (["+policy.zeta=0.3"], ["++policy.zeta=0.3"]),
         (
             ["-m", "workload.limit=5", "hydra.run.dir=x"],
-            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]"],
+            ["-m", "workload.limit=5", "hydra.run.dir=x", "baselines=[]", "report=figures"],
         ),
+        (
+            ["-m", "seed=1", "--cfg", "job"],
+            ["-m", "seed=1", "baselines=[]", "report=figures", "--cfg", "job"],
+        ),
+        (["task=compare", "runs=[a,b]"], ["task=compare", "task.runs=[a,b]"]),
     ],
 )
 def test_words_become_one_form(words, expected):

@@ -7,6 +7,7 @@ BACKENDS = Registry(
     entry_points="llmsim.backends",
     built_in={"simulator": "llmsim.backends.simulator:Simulator"},
     elsewhere={
+        "onnxruntime": "pip install ./plugins/llmsim-onnxruntime (in llmsim's checkout)",
         "torch": "pip install ./plugins/llmsim-torch (in llmsim's checkout)",
     },
 )

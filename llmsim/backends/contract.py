@@ -58,6 +58,60 @@ class PhaseEngine(Engine, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What some iterations took.
+
+    Attributes:
+        runtime_s: seconds from their begin to the end of the last.
+        energy_j: joules, or None where they are not known (yet).
+        steps: decode steps among them.
+    """
+
+    runtime_s: float
+    energy_j: float | None = None
+    steps: int = 0
+
+
+@runtime_checkable
+class StepEngine(Engine, Protocol):
+    """An engine that runs single iterations, for disciplines that batch at every one of them.
+
+    The scheduler decides who enters and leaves, at boundaries; the engine keeps the keys and values of those
+    that are in: what was prefilled and not released. Life cycle: `begin`; then, an instance at a time and in
+    the order of its boundaries, `prefill`, `decode` and `release`; then `begin` again, or `close`.
+    """
+
+    def begin(self, instances: int, max_batch: int) -> None:
+        """Nothing is in any batch.
+
+        Raises:
+            InputError: so many places for the queries it was told to expect do not fit.
+        """
+        ...
+
+    def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
+        """Let queries in, in one pass over their tokens, which gives each its next one.
+
+        Args:
+            queries: their numbers.
+            tokens: of each: its prompt and, after a preemption, what it had generated.
+        """
+        ...
+
+    def decode(self, instance: int, most_steps: int, until_s: float) -> Work:
+        """Steps of the whole batch, one token of each query a step: `most_steps`, at least one.
+
+        Args:
+            until_s: the first step that ends so many seconds after the begin, or later, is the last.
+        """
+        ...
+
+    def release(self, instance: int, queries: Sequence[int]) -> None:
+        """Queries leave: they are done, or lose their places."""
+        ...
+
+
 class Backend(Protocol):
     """Opens engines. `method` labels every figure that comes of it."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmsim.curves.cost import Cost, IntArray, PhaseCurve, QueryCurve
 from llmsim.fleet.memory import kv_blocks, longest_query_tokens
-from llmsim.fleet.serving import Serving
+from llmsim.fleet.serving import ONE_AT_A_TIME, Serving
 from llmsim.specs.target import Target
 
 
@@ -34,7 +34,7 @@ class Deployment:
         target: what is served, where, under which conditions.
         curve: joules and seconds of a query.
         discipline: how an instance takes queries: ``serial`` (one at a time, first come first served),
-            ``static`` or ``continuous``.
+            ``static``, ``continuous``, or ``thesis_script`` (serial as one script had it).
         instances: running copies, at least 1.
         share: gamma_K, this deployment's part of the fleet; the shares of a fleet sum to 1.
         provenance: where the curve is from and how far it errs, ready for JSON.
@@ -61,7 +61,7 @@ class Deployment:
     @property
     def max_batch(self) -> int:
         """Most queries that an instance serves together."""
-        if self.discipline == "serial":
+        if self.discipline in ONE_AT_A_TIME:
             return 1
         return self.target.max_batch if self.serving.max_batch is None else self.serving.max_batch
 

@@ -10,7 +10,9 @@ from typing import Any
 from llmsim.config import parse
 from llmsim.errors import InputError, did_you_mean
 
-DISCIPLINES = ("serial", "static", "continuous")
+# `thesis_script` repeats a defect, for the study of it (experiment=wilkins_online).
+DISCIPLINES = ("serial", "static", "continuous", "thesis_script")
+ONE_AT_A_TIME = ("serial", "thesis_script")
 DISPATCHERS = ("shared", "join_shortest", "round_robin")
 RESERVATIONS = ("reserve", "grow")
 ORDERS = ("prefill", "decode")
@@ -23,7 +25,8 @@ class Serving:
     Attributes:
         discipline: `serial` (one query at a time), `static` (batches that start and end together) or
             `continuous` (queries enter and leave at every iteration); None: by the curve, `continuous` for
-            a phase curve and `serial` for a query curve.
+            a phase curve and `serial` for a query curve. `thesis_script` is serial with a defect: instances
+            come free in the order in which they started, so that a long query holds up those after it.
         dispatcher: `shared` (one queue for the deployment), `join_shortest` or `round_robin`; None: shared
             for serial and static, join_shortest for continuous.
         max_batch: most queries served together; None: the target's. Serial has 1.

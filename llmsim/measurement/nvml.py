@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +58,7 @@ class NvmlMeter:
 
     def __post_init__(self) -> None:
         self._library: Any = None
+        self._uuids: frozenset[str] = frozenset()
         self._watched: list[_Watched] | None = None
         self._start_s = 0.0
 
@@ -106,6 +107,20 @@ class NvmlMeter:
             for item in watched:
                 item.sampler.start()
 
+    def only(self, uuids: Iterable[str]) -> None:
+        """Read no other GPUs than these, unless `devices` names some: what stands idle beside is not counted.
+
+        Args:
+            uuids: as the driver calls them, with or without the leading ``GPU-``.
+        """
+        if not self.devices:
+            self._uuids = frozenset(_bare(uuid) for uuid in uuids)
+
+    def least_window_s(self) -> float:
+        """The shortest window that holds enough updates of every counter, s."""
+        periods = [item.period_s for item in self._open()]
+        return (FEWEST_UPDATES + 2) * max(periods, default=0.0)
+
     def describe(self) -> list[dict[str, Any]]:
         """How each GPU is read: by counter or power, its update period (s) and what one read costs (s)."""
         return [
@@ -142,10 +157,16 @@ class NvmlMeter:
                 f"NVML does not start ({error}): install NVIDIA's driver; a container needs the GPU "
                 "passed through"
             ) from error
-        chosen = [device for device in found if not self.devices or device.index in self.devices]
+        chosen = [
+            device
+            for device in found
+            if (not self.devices or device.index in self.devices)
+            and (not self._uuids or _bare(device.uuid or "") in self._uuids)
+        ]
         missing = set(self.devices) - {device.index for device in found}
         if missing or not chosen:
-            raise _Refused(f"no GPU of number {sorted(missing)}; NVML sees {len(found)}")
+            wanted = f"number {sorted(missing)}" if missing else f"identity {', '.join(sorted(self._uuids))}"
+            raise _Refused(f"no GPU of {wanted}; NVML sees {len(found)}")
         return chosen
 
     def _watch(self, device: NvmlDevice) -> _Watched:
@@ -225,6 +246,10 @@ class NvmlMeter:
 
 class _Refused(Exception):
     """Why there is nothing to read."""
+
+
+def _bare(uuid: str) -> str:
+    return uuid.removeprefix("GPU-").lower()
 
 
 def _how(item: _Watched) -> str:

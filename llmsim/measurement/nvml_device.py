@@ -57,10 +57,15 @@ class NvmlDevice:
         return str(self.library.nvmlDeviceGetName(self.handle))
 
     @property
+    def uuid(self) -> str | None:
+        """Its identity, as the driver calls it."""
+        identity = self._ask(lambda: self.library.nvmlDeviceGetUUID(self.handle))
+        return None if identity is None else str(identity)
+
+    @property
     def card(self) -> str | None:
         """Which card it is: a short hash of its serial identity. Two cards of one kind can differ by 20 %."""
-        identity = self._ask(lambda: self.library.nvmlDeviceGetUUID(self.handle))
-        return None if identity is None else hashlib.sha256(str(identity).encode()).hexdigest()[:8]
+        return None if self.uuid is None else hashlib.sha256(self.uuid.encode()).hexdigest()[:8]
 
     def energy_j(self) -> float:
         """The total-energy counter, J.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from llmsim.measurement.contract import Reading
 from llmsim.measurement.sysfs_power import MICRO, ROOT, Zone, packages, spent_j, why_unreadable
@@ -71,6 +72,39 @@ class RaplMeter:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """How each package is read: the time between two moves of its counter, and what a read costs, s.
+
+        Nothing where it cannot be read. A period is None where a busy loop saw no two moves.
+        """
+        if self.unavailable() is not None or not self._zones:
+            return []
+        how = "kernel" if self._notes or not self.use_pyrapl else "pyRAPL"
+        moves, reads, begin_s = self._watched()
+        return [
+            {
+                "device": zone.name,
+                "how": how,
+                "period_s": (seen[-1] - seen[0]) / (len(seen) - 1) if len(seen) > 1 else None,
+                "read_cost_s": (time.perf_counter() - begin_s) / reads,
+            }
+            for zone, seen in zip(self._zones, moves, strict=True)
+        ]
+
+    def _watched(self) -> tuple[list[list[float]], int, float]:
+        """When each counter moved in a busy loop, how often they were read, and when it began."""
+        last = self._read()
+        moves: list[list[float]] = [[] for _ in last]
+        reads, begin_s = 0, time.perf_counter()
+        while (now := time.perf_counter()) < begin_s + PROBE_S or not reads:
+            values = self._read()
+            reads += 1
+            for seen, value, before in zip(moves, values, last, strict=True):
+                if value != before:
+                    seen.append(now)
+            last = values
+        return moves, reads, begin_s
 
     def _open(self) -> str | None:
         self._zones = []

@@ -12,6 +12,7 @@ from llmsim.errors import InputError
 from llmsim.policies.bounds import Bounds, check_feasible
 from llmsim.policies.flow import CountProblem
 from llmsim.policies.sifting import dual_of_groups, sift
+from llmsim.policies.ties import find_ties
 
 SOLVER = "OR-Tools min-cost flow"
 
@@ -58,16 +59,21 @@ def assign(
         if not np.all(np.isfinite(cost[:, column]) | ~eligible[:, column]):
             raise InputError(f"The cost of some query on {name} is not finite.")
     check_feasible(count, eligible, bounds)
-    solved = sift(CountProblem(cost, count, eligible, bounds), start)
+    ties = find_ties(CountProblem(cost, count, eligible, bounds))
+    problem = ties.condensed()
+    solved = sift(problem, None if start is None else ties.classes(start))
     if solved is None:  # more deployments than `check_feasible` tries all sets of
         raise InputError("The bounds on the deployments' numbers of queries cannot all be met.")
-    flow = solved.table(count).astype(np.int64, copy=False)
+    flow = ties.dealt(solved.table(problem.count).astype(np.int64, copy=False))
+    prices = solved.prices[ties.class_of]
     return Assignment(
         flow=flow,
         objective=total(cost, flow),
-        lower_bound=dual_value(solved.prices, cost, count, eligible, bounds),
-        prices=solved.prices,
-        solver=SOLVER if len(solved.rows) == len(count) else f"{SOLVER} on the undecided queries (sifting)",
+        lower_bound=dual_value(prices, cost, count, eligible, bounds),
+        prices=prices,
+        solver=SOLVER
+        if len(solved.rows) == len(problem.count)
+        else f"{SOLVER} on the undecided queries (sifting)",
     )
 
 

@@ -77,7 +77,9 @@ def check_feasible(count: IntArray, eligible: BoolArray, bounds: Bounds) -> None
         if low > high:
             raise InputError(f"{name}: at least {low} and at most {high} queries cannot both hold.")
     size = len(bounds.names)
-    patterns, weight = _patterns(count, eligible)
+    first, row = patterns_of(eligible)
+    patterns = eligible[first]
+    weight = np.bincount(row, weights=count, minlength=len(first)).astype(np.int64)
     inside = _subsets(size)
     fits = (inside.astype(np.int64) @ patterns.T.astype(np.int64)) > 0
     elsewhere = (~inside).astype(np.int64) @ patterns.T.astype(np.int64) > 0
@@ -105,11 +107,13 @@ def _subsets(size: int) -> BoolArray:
     return bits
 
 
-def _patterns(count: IntArray, eligible: BoolArray) -> tuple[BoolArray, IntArray]:
-    """The distinct rows of eligibility and the queries of each; few, as they come of context lengths."""
+def patterns_of(eligible: BoolArray) -> tuple[IntArray, IntArray]:
+    """One group of each distinct row of eligibility, and each group's row among those, shape (g,).
+
+    The distinct rows are few, as they come of context lengths.
+    """
     code = np.zeros(len(eligible), dtype=object if eligible.shape[1] > 62 else np.int64)
     for column in range(eligible.shape[1]):
         code += eligible[:, column] * (1 << column)
-    codes, first, row = np.unique(code, return_index=True, return_inverse=True)
-    weight = np.bincount(row.ravel(), weights=count, minlength=len(codes)).astype(np.int64)
-    return eligible[first], weight
+    _, first, row = np.unique(code, return_index=True, return_inverse=True)
+    return first, row.ravel().astype(np.int64)

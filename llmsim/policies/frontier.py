@@ -10,6 +10,7 @@ bracket between the hull and its tangents is widest (Aneja and Nair 1979, Cohon 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -172,7 +173,8 @@ class _Bracketing:
         first, last = self._optimal(_END * scale), self._optimal(scale / _END)
         points = [first, last]
         allowed = bracket * (last.energy_j - first.energy_j)
-        segments = [(-self._width(first, last), 0, first, last)]
+        number = itertools.count()  # of equally wide segments the oldest is split first
+        segments = [(-self._width(first, last), next(number), first, last)]
         widest = 0.0
         while segments:
             width, _, left, right = heapq.heappop(segments)
@@ -185,7 +187,7 @@ class _Bracketing:
                 continue
             points.append(middle)
             for pair in ((left, middle), (middle, right)):
-                heapq.heappush(segments, (-self._width(*pair), len(points) + (pair[0] is middle), *pair))
+                heapq.heappush(segments, (-self._width(*pair), next(number), *pair))
         points.sort(key=lambda point: point.accuracy)
         distinct = [
             p

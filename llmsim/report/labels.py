@@ -88,15 +88,20 @@ def _clusters(at: Sequence[Point]) -> list[list[int]]:
     return clusters
 
 
-def legend_on_top(figure: Figure, handles: Sequence[Artist], names: Sequence[str], left: float) -> float:
+def legend_on_top(
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], left: float, handle: float = 1.0
+) -> float:
     """A legend under the figure's title, from `left` (a part of the width), or the edge if it needs more.
 
     The figure is made higher by what the legend needs beyond one line.
 
+    Args:
+        handle: length of a handle, in font sizes: dashes want more than patches.
+
     Returns:
         Inches from the figure's top to the legend's end.
     """
-    each = (text_width_in(names) + 0.42) / figure.get_figwidth()
+    each = (text_width_in(names) + 0.3 + 0.12 * handle) / figure.get_figwidth()
     if each * len(names) > 0.985 - left:
         left = 0.005
     columns = max(1, min(len(names), int((0.985 - left) / each)))
@@ -104,7 +109,7 @@ def legend_on_top(figure: Figure, handles: Sequence[Artist], names: Sequence[str
     figure.set_figheight(figure.get_figheight() + (lines - 1) * LEGEND_LINE_IN)
     figure.legend(
         handles, names, loc="upper left", bbox_to_anchor=(left, 1 - 0.36 / figure.get_figheight()),
-        ncols=columns, borderpad=0, borderaxespad=0.3, handlelength=1.0, columnspacing=1.4,
+        ncols=columns, borderpad=0, borderaxespad=0.3, handlelength=handle, columnspacing=1.4,
     )  # fmt: skip
     return 0.46 + lines * LEGEND_LINE_IN
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from llmsim.errors import InputError
 from llmsim.report import figures, notes, rows
 from llmsim.report.charts_energy import nearest
+from llmsim.report.document import document
 from llmsim.report.markup import definitions, picture, sheet_table, spaced, text_table, tile
 from llmsim.report.note import Note
 from llmsim.report.parts import proof, worth
@@ -75,7 +74,7 @@ def render(summary: Summary, plots: Sequence[Plot], config_yaml: str = "") -> st
         _configuration(summary, config_yaml),
         _footer(summary),
     ]
-    return _document(f"llmsim: {summary.get('policy')}", "\n".join(part for part in body if part))
+    return document(f"llmsim: {summary.get('policy')}", "\n".join(part for part in body if part))
 
 
 def headline(summary: Summary) -> str:
@@ -238,20 +237,3 @@ def _plain(value: object) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _document(title: str, body: str) -> str:
-    """The whole document: a policy that allows only what is inlined here, style, content, script."""
-    here = Path(__file__).parent
-    style = (here / "page.css").read_text(encoding="utf-8")
-    script = (here / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n<script>{script}</script>\n</body>\n</html>\n"
-    )

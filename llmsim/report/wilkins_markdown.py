@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmsim.curves.wilkins_tables import table_5_1, table_5_1_by_model, table_5_2, table_5_3
+from llmsim.report.grid import markdown_table
 
 Record = Mapping[str, Any]
 
@@ -102,5 +103,4 @@ def _better(records: Sequence[Record]) -> str:
 
 
 def _grid(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+    return markdown_table(head, [[str(cell) for cell in row] for row in lines])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
+from llmsim.errors import InputError
 from llmsim.fleet.deployment import Network
 from llmsim.simulation.chunked import ChunkedInstance
 from llmsim.simulation.continuous import ContinuousInstance
 from llmsim.simulation.dispatch import JoinShortest, dispatcher
-from llmsim.simulation.hall import Hall
+from llmsim.simulation.hall import Fed, Hall
+from llmsim.simulation.stepped import SteppedInstance
 
 
 class ContinuousStation:
@@ -29,7 +31,7 @@ class ContinuousStation:
         self._most = hall.limits.max_batch
         self._dispatcher = self._shared or dispatcher(dispatch, count)
         hall.left = self._left if self._shared else self._dispatcher.left
-        kind = ContinuousInstance if hall.limits.chunk_tokens is None else ChunkedInstance
+        kind = _kind(hall)
         self.instances = [kind(hall, number) for number in range(count)]
 
     def arrive(self, query: int) -> None:
@@ -65,3 +67,19 @@ class ContinuousStation:
                 self.instances[number].waiting.append(query)
             else:
                 self._travel(query, number, self._network)
+
+
+def _kind(hall: Hall) -> type[ContinuousInstance]:
+    """How the instances of a deployment go from boundary to boundary.
+
+    Raises:
+        InputError: pieces of prompts on an engine that runs its iterations.
+    """
+    if hall.limits.chunk_tokens is None:
+        return SteppedInstance if isinstance(hall.costs, Fed) else ContinuousInstance
+    if isinstance(hall.costs, Fed):
+        raise InputError(
+            f"fleet.serving.chunk_tokens={hall.limits.chunk_tokens}: a measuring backend prefills prompts "
+            "whole. Leave it null."
+        )
+    return ChunkedInstance

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import nan
 
-from llmsim.backends.phase import PhaseCosts
+from llmsim.backends.contract import StepEngine
+from llmsim.backends.phase import PhaseCosts, Step
 from llmsim.simulation.doze import Doze
 from llmsim.simulation.floor import Floor
 from llmsim.simulation.limits import Limits
 from llmsim.simulation.meters import Meters
 from llmsim.simulation.slots import admission_blocks
+
+
+class Fed:
+    """Costs of an engine that runs its iterations: a prefill's are had by running it, a step's are not had.
+
+    Attributes:
+        engine: what runs.
+        instance, queries: whose prefill the next one is; set by the instance beforehand.
+    """
+
+    __slots__ = ("engine", "instance", "queries")
+
+    def __init__(self, engine: StepEngine) -> None:
+        self.engine = engine
+        self.instance = 0
+        self.queries: Sequence[int] = ()
+
+    def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
+        """Run it; seconds and joules, NaN where those are not known."""
+        work = self.engine.prefill(self.instance, self.queries, tokens)
+        return work.runtime_s, nan if work.energy_j is None else work.energy_j
+
+    def steps(self, max_batch: int) -> list[Step]:
+        """None is known before it is run."""
+        return []
 
 
 class Hall:
@@ -25,13 +52,21 @@ class Hall:
     __slots__ = ("admission_blocks", "costs", "doze", "floor", "left", "limits", "meters", "steps")
 
     def __init__(
-        self, floor: Floor, costs: PhaseCosts, limits: Limits, meters: Meters, doze: Doze | None = None
+        self,
+        floor: Floor,
+        costs: PhaseCosts | StepEngine,
+        limits: Limits,
+        meters: Meters,
+        doze: Doze | None = None,
     ) -> None:
         self.floor = floor
-        self.costs = costs
         self.limits = limits
         self.meters = meters
         self.doze = doze
+        if isinstance(costs, StepEngine):
+            costs.begin(meters.instances, limits.max_batch)
+            costs = Fed(costs)
+        self.costs = costs
         self.steps = costs.steps(limits.max_batch)
         self.admission_blocks = admission_blocks(floor.book, limits)
         self.left: Callable[[int], None] = _nobody

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmsim.backends.contract import Engine, PhaseEngine
+from llmsim.backends.contract import Engine, PhaseEngine, StepEngine
+from llmsim.backends.phase import PhaseCosts
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.simulation.batches import BatchStation, Bench, Forming
@@ -39,23 +40,29 @@ def open_station(deployment: Deployment, engine: Engine, floor: Floor, meters: M
     serving = deployment.serving
     states = power_states(deployment)
     doze = None if states is None else Doze(states, meters, floor.tape)
-    if deployment.discipline in ("serial", "static"):
+    if deployment.discipline in ("serial", "static", "thesis_script"):
         forming = Forming(deployment.max_batch, serving.batch_wait_s)
         shared = deployment.dispatcher == "shared"
         chooser = None if shared else dispatcher(deployment.dispatcher, deployment.instances)
-        return BatchStation(Bench(floor, engine, forming, meters, doze, chooser, deployment.network))
+        in_order = deployment.discipline == "thesis_script"
+        bench = Bench(floor, engine, forming, meters, doze, chooser, deployment.network, in_order)
+        return BatchStation(bench)
     if deployment.discipline != "continuous":
         raise InputError(
             f"{deployment.name}: discipline '{deployment.discipline}' is not known. "
-            "Known: continuous, serial, static."
+            "Known: continuous, serial, static, thesis_script."
         )
-    if not isinstance(engine, PhaseEngine):
+    if isinstance(engine, StepEngine):
+        costs: PhaseCosts | StepEngine = engine
+    elif isinstance(engine, PhaseEngine):
+        costs = engine.costs
+    else:
         raise InputError(
             f"{deployment.name}: the continuous discipline needs phase curves (prefill and decode apart, "
             "with a KV cache), and its curve is of whole queries. Choose hardware that has them, such as "
             "hardware=a100_80gb, or fleet.serving.discipline=serial."
         )
-    hall = Hall(floor, engine.costs, limits_of(deployment), meters, doze)
+    hall = Hall(floor, costs, limits_of(deployment), meters, doze)
     return ContinuousStation(hall, deployment.dispatcher, deployment.network)
 
 

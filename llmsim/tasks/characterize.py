@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,13 @@ from llmsim.measurement.contract import Meter
 from llmsim.measurement.idle import measure_idle
 from llmsim.measurement.journal import Journal
 from llmsim.measurement.lock import device_lock
+from llmsim.measurement.progress import TimeLeft
 from llmsim.measurement.rows import rows
 from llmsim.measurement.stopping import Stopping, half_width_pct
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
+from llmsim.tasks.fit import Fit, Fitting
 from llmsim.trials.schema import NAMES
 
 log = logging.getLogger(__name__)
@@ -41,12 +46,14 @@ class Characterization:
         trials: one row a trial, in the columns of the table of trials.
         notes: what to know: meters that could not be read, idle power, where the journal is.
         finished: whether every cell is known well enough.
+        fitting: the curves fitted to these trials, with their errors; None: the notes say why there is none.
     """
 
     records: list[Record]
     trials: list[Record]
     notes: list[str]
     finished: bool
+    fitting: Fitting | None = None
 
     @property
     def objective(self) -> float:
@@ -54,18 +61,19 @@ class Characterization:
         return max((record["runtime_interval_pct"] for record in self.records), default=float("nan"))
 
     def save(self, folder: Path) -> None:
-        """Write `trials.csv`, ready for `trials.path=`, and `characterize.json`."""
+        """Write `trials.csv`, ready for `trials.path=`, `characterize.json`, and the fit's files."""
         from llmsim.report.write import write_json
 
-        with (folder / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, NAMES, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({key: _text(value) for key, value in row.items()} for row in self.trials)
+        write_trials(self.trials, folder / "trials.csv")
+        if self.fitting is not None:
+            self.fitting.save(folder)
         write_json({"cells": self.records, "notes": self.notes}, folder / "characterize.json")
 
     def show(self, console: Any) -> None:
-        """Print the table and the notes."""
+        """Print the table, the fit's errors and the notes."""
         from rich.table import Table
+
+        from llmsim.report.fit_table import render
 
         table = Table(title="Measured" if self.finished else "Measured so far")
         for name in ("experiment", "batch", "tau_in", "tau_out", "repeats", "runtime", "energy", "power"):
@@ -74,6 +82,8 @@ class Characterization:
             cells = [str(record[key]) for key in ("experiment", "batch", "tau_in", "tau_out", "repeats")]
             table.add_row(*cells, *_figures(record))
         console.print(table)
+        if self.fitting is not None:
+            render(self.fitting.records, self.fitting.absent, console)
         for note in self.notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
 
@@ -120,15 +130,7 @@ class Characterize:
             InputError: not one hardware and one model, a backend that does not measure, or a device that
                 another campaign holds.
         """
-        hardware, model = _one("hardware", config.hardware), _one("model", config.model)
-        target = Target(
-            Model.from_config(model, config.model[model]),
-            Hardware.from_config(hardware, config.hardware[hardware]),
-            self.n_devices,
-            self.precision,
-            self.kv_cache,
-            self.max_batch,
-        )
+        target = self.target(config)
         cells = self.cells(target.model)
         backend = BACKENDS.build(config.backend)
         if not hasattr(backend, "open_bench"):
@@ -136,9 +138,26 @@ class Characterize:
                 f"backend={config.backend.get('name')} measures nothing: choose one that does, such as "
                 "backend=torch (pip install ./plugins/llmsim-torch)."
             )
-        device = str(getattr(backend, "device", hardware))
+        device = str(getattr(backend, "device", target.hardware.name))
         with device_lock(device):
-            return self._measure(config, backend, target, cells, progress)
+            found = self._measure(config, backend, target, cells, TimeLeft(progress))
+        return _fitted(found, config)
+
+    def target(self, config: Config) -> Target:
+        """What is measured.
+
+        Raises:
+            InputError: not one hardware and one model.
+        """
+        hardware, model = _one("hardware", config.hardware), _one("model", config.model)
+        return Target(
+            Model.from_config(model, config.model[model]),
+            Hardware.from_config(hardware, config.hardware[hardware]),
+            self.n_devices,
+            self.precision,
+            self.kv_cache,
+            self.max_batch,
+        )
 
     def cells(self, model: Model) -> list[Cell]:
         """The cells of the design that fit the model's context.
@@ -159,20 +178,23 @@ class Characterize:
         return cells
 
     def _measure(
-        self, config: Config, backend: Any, target: Target, cells: list[Cell], progress: Progress | None
+        self, config: Config, backend: Any, target: Target, cells: list[Cell], progress: Progress
     ) -> Characterization:
-        meters, notes = open_meters(config)
+        meters, notes = open_meters(config, backend)
+        window_s = max([self.window_s, *(_least_window_s(meter) for meter in meters)])
+        if window_s > self.window_s:
+            notes.append(f"Windows are {window_s:.1f} s long: the meter moves too seldom for shorter ones.")
         subject = self._subject(target, meters)
         path = Path(self.journal) if self.journal else _journal(subject)
         with Journal(path) as journal:
             notes += _idle(meters, journal, "bare")
-            bench = _opened(backend, target)
+            bench = opened(backend, target)
             notes += _idle(meters, journal, "model_loaded")
             campaign = Campaign(
                 subject,
                 journal,
                 meters,
-                Pace(self.window_s, self.settle_s, self.per_visit),
+                Pace(window_s, self.settle_s, per_visit=self.per_visit),
                 Stopping(self.least, self.most, self.interval_pct),
             )
             finished = campaign.run(bench, cells, np.random.default_rng(config.seed), progress)
@@ -196,15 +218,49 @@ class Characterize:
         )
 
 
-def open_meters(config: Config) -> tuple[list[Meter], list[str]]:
-    """The chosen meter where it can be read, or else none, with the reason."""
+def open_meters(config: Config, backend: Any = None) -> tuple[list[Meter], list[str]]:
+    """The chosen meter where it can be read, or else none, with the reason.
+
+    Args:
+        backend: what will run; where it knows its GPUs, no other is read.
+    """
     meter: Meter = METERS.build(config.meter)
+    if hasattr(backend, "gpu_uuids") and hasattr(meter, "only"):
+        meter.only(backend.gpu_uuids())
     reason = meter.unavailable()
     if reason is None:
         return [meter], []
     note = f"Energy is absent: meter={config.meter.get('name')}: {reason}."
     log.warning("%s", note)
     return [], [note]
+
+
+def write_trials(trials: list[Record], path: Path) -> None:
+    """Rows as a file that `trials.path=` takes."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, NAMES, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _text(value) for key, value in row.items()} for row in trials)
+
+
+def _fitted(found: Characterization, config: Config) -> Characterization:
+    """With the curves of these trials, or a note why they have none."""
+    if not found.trials:
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trials.csv"
+        write_trials(found.trials, path)
+        try:
+            fitting = Fit().run(dataclasses.replace(config, trials={"path": str(path)}))
+        except InputError as error:
+            note = f"No curve yet: {str(error).replace(str(path), 'the trials')}"
+            return dataclasses.replace(found, notes=[*found.notes, note])
+    return dataclasses.replace(found, fitting=fitting)
+
+
+def _least_window_s(meter: Meter) -> float:
+    least: Callable[[], float] = getattr(meter, "least_window_s", float)
+    return least()
 
 
 def _one(group: str, chosen: dict[str, Any]) -> str:
@@ -222,7 +278,12 @@ def _journal(subject: Subject) -> Path:
     return Path("outputs") / "campaigns" / name
 
 
-def _opened(backend: Any, target: Target) -> Bench:
+def opened(backend: Any, target: Target) -> Bench:
+    """The target in memory.
+
+    Raises:
+        InputError: it does not fit.
+    """
     try:
         bench: Bench = backend.open_bench(target)
     except OutOfMemory as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmsim.config import Config, parse
-from llmsim.curves import library
+from llmsim.curves import kept, library
 from llmsim.curves.forms import from_config
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
@@ -41,7 +41,7 @@ def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fit
 
     def fit(hardware: Hardware, model: Model, n_devices: int | None) -> library.FittedCurve:
         nonlocal done
-        curve = library.fit(
+        curve = kept.fit(
             trials,
             system=hardware.trials_system or hardware.name,
             model=model.trials_model or model.name,

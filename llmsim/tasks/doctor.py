@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmsim.arguments import conf_folder
 from llmsim.backends import BACKENDS
 from llmsim.config import Config
+from llmsim.curves.forms import FORMS
 from llmsim.errors import InputError
 from llmsim.measurement import METERS
 from llmsim.measurement.contract import Meter
+from llmsim.plugin_conf import hidden_options, missing_folders
+from llmsim.policies import POLICIES
+from llmsim.tasks.characterize import Characterize, opened
 
-IDLE_WINDOW_S = 2.0
+# Time for clocks to fall, and the window, s.
+IDLE_REST_S, IDLE_WINDOW_S = 1.0, 2.0
 
 Finding = dict[str, Any]
 
@@ -52,10 +59,10 @@ class Diagnosis:
 
 @dataclass
 class Doctor:
-    """Look at every meter and backend.
+    """Look at every meter and backend; with a backend, a hardware and a model chosen, load that model too.
 
     Attributes:
-        idle: also measure idle power, which takes two seconds a meter.
+        idle: also measure idle power, which takes two seconds a meter: bare, and with the model loaded.
     """
 
     idle: bool = True
@@ -63,34 +70,70 @@ class Doctor:
     def run(self, config: Config, progress: Any = None) -> Diagnosis:
         """Look."""
         findings: list[Finding] = []
+        open_meters: list[tuple[Finding, Meter]] = []
         for name in METERS.names():
             node = config.meter if config.meter.get("name") == name else {"name": name}
-            findings += self._meter(name, METERS.build(node))
+            try:
+                meter: Meter = METERS.build(node)
+            except InputError as error:
+                findings.append(_finding("meter", name, str(error)))
+                continue
+            findings.append(_meter(name, meter, self.idle))
+            if findings[-1]["state"] == "available":
+                open_meters.append((findings[-1], meter))
+        if self.idle and open_meters:
+            _with_a_model(config, open_meters)
+        for _, meter in open_meters:
+            meter.close()
         findings += [_backend(name, config) for name in _backend_names()]
-        return Diagnosis(findings)
+        return Diagnosis(findings + _plugins())
 
-    def _meter(self, name: str, meter: Meter) -> list[Finding]:
-        reason = meter.unavailable()
-        if reason is not None:
-            return [_finding("meter", name, reason)]
-        detail = [_described(item) for item in getattr(meter, "describe", list)()]
-        if self.idle:
-            detail.append(_idle(meter))
-        meter.close()
-        return [_finding("meter", name, None, "; ".join(detail))]
+
+def _meter(name: str, meter: Meter, idle: bool) -> Finding:
+    reason = meter.unavailable()
+    if reason is not None:
+        return _finding("meter", name, reason)
+    detail = [_described(item) for item in getattr(meter, "describe", list)()]
+    if idle:
+        detail.append(f"bare: {_idle(meter)}")
+    return _finding("meter", name, None, "; ".join(detail))
 
 
 def _described(item: dict[str, Any]) -> str:
-    return (
-        f"gpu{item['index']} {item['device']} (card {item['card']}): {item['how']}, an update every "
-        f"{item['period_s'] * 1000:.1f} ms, a read costs {item['read_cost_s'] * 1000:.2f} ms, limit "
-        f"{item['power_limit_w']} W"
-    )
+    where = f"gpu{item['index']} {item['device']} (card {item['card']})" if "card" in item else item["device"]
+    period = item["period_s"]
+    moves = "its period was not seen" if period is None else f"an update every {period * 1000:.1f} ms"
+    text = f"{where}: {item['how']}, {moves}, a read costs {item['read_cost_s'] * 1000:.2f} ms"
+    limit = item.get("power_limit_w")
+    return text if limit is None else f"{text}, limit {limit} W"
+
+
+def _with_a_model(config: Config, meters: list[tuple[Finding, Meter]]) -> None:
+    """Add to each meter's finding what its devices draw while the chosen model is loaded."""
+    try:
+        said = _loaded(config, [meter for _, meter in meters])
+    except InputError as error:
+        said = [f"with a model loaded: not measured ({error})"] * len(meters)
+    for (finding, _), text in zip(meters, said, strict=True):
+        finding["detail"] += f"; {text}"
+
+
+def _loaded(config: Config, meters: list[Meter]) -> list[str]:
+    chosen = config.backend.get("name")
+    backend = BACKENDS.build(config.backend)
+    if not hasattr(backend, "open_bench") or len(config.hardware) != 1 or len(config.model) != 1:
+        raise InputError("choose one: backend=torch hardware=NAME model=NAME")
+    target = Characterize().target(config)
+    bench = opened(backend, target)
+    try:
+        said = [_idle(meter) for meter in meters]
+    finally:
+        bench.close()
+    return [f"with {target.model.name} loaded by {chosen}: {text}" for text in said]
 
 
 def _idle(meter: Meter) -> str:
-    import time
-
+    time.sleep(IDLE_REST_S)
     meter.start()
     time.sleep(IDLE_WINDOW_S)
     shown = []
@@ -98,7 +141,7 @@ def _idle(meter: Meter) -> str:
         if reading.power_w is None:
             shown.append(f"{reading.source}: {'; '.join(reading.warnings)}")
         else:
-            shown.append(f"{reading.source} draws {reading.power_w:.1f} W now ({reading.method})")
+            shown.append(f"{reading.source} draws {reading.power_w:.1f} W idle ({reading.method})")
     return "; ".join(shown)
 
 
@@ -114,6 +157,17 @@ def _backend(name: str, config: Config) -> Finding:
         return _finding("backend", name, str(error))
     reason = getattr(backend, "unavailable", lambda: None)()
     return _finding("backend", name, reason, str(getattr(backend, "method", "")))
+
+
+def _plugins() -> list[Finding]:
+    """Other packages' plug-ins and options that cannot be used."""
+    found = [
+        _finding(f"plug-in ({registry.kind})", name, reason)
+        for registry in (POLICIES, FORMS, METERS, BACKENDS)
+        for name, reason in registry.problems().items()
+    ]
+    broken = {**missing_folders(), **hidden_options(conf_folder())}
+    return found + [_finding("plug-in (options)", name, reason) for name, reason in broken.items()]
 
 
 def _finding(kind: str, name: str, reason: str | None, detail: str = "") -> Finding:

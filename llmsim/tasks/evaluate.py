@@ -68,18 +68,24 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write every file of the run; figures first, so that no later trouble loses them."""
-        from llmsim.report.drawing import Drawing
-        from llmsim.report.page import write
-        from llmsim.report.plots import draw
         from llmsim.report.write import write_json, write_tables
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan, self.series)
+        if self.config.report == "full":
+            self._illustrate(folder)
+        if self.trace is not None:
+            write_trace(*self.trace, folder / "perfetto.json")
+
+    def _illustrate(self, folder: Path) -> None:
+        """Plots and the page that shows them."""
+        from llmsim.report.drawing import Drawing
+        from llmsim.report.page import write
+        from llmsim.report.plots import draw
+
         drawing = Drawing(self.summary, self.queries, self.baseline_queries, self.series)
         plots = draw(drawing, folder / "plots")
         write(self.summary, plots, folder / "report.html", self.config.to_yaml())
-        if self.trace is not None:
-            write_trace(*self.trace, folder / "perfetto.json")
 
 
 @dataclass

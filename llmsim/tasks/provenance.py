@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def idle_power(fleet: Fleet) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)
 def git_revision() -> str | None:
     """The revision of the checkout that llmsim runs from; None when it was installed otherwise.
 

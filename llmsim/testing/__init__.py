@@ -2,5 +2,7 @@
 
 from llmsim.testing.benches import BenchConformance
 from llmsim.testing.engines import EngineConformance
+from llmsim.testing.policies import PolicyConformance
+from llmsim.testing.steps import StepConformance
 
-__all__ = ["BenchConformance", "EngineConformance"]
+__all__ = ["BenchConformance", "EngineConformance", "PolicyConformance", "StepConformance"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ LEAST_CREDIBLE_POWER_OF_TDP = 0.2
 Columns = dict[str, NDArray[Any]]
 
 
+@lru_cache(maxsize=1)
 def shipped() -> Trials:
     """All shipped trials: wilkins2024, then splitwise2024 (see data/measurements/README.md)."""
     return Trials.concatenate([wilkins2024(), splitwise2024()])

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from llmsim.workload.csv_file import read_csv
 from llmsim.workload.header import Header
 from llmsim.workload.parquet_file import is_parquet, read_parquet
 from llmsim.workload.queries import Queries
+
+# Traces held in the process.
+_HELD = 2
 
 
 def read_trace(path: str | os.PathLike[str], limit: int | None = None) -> Queries:
@@ -39,10 +43,21 @@ def read_trace(path: str | os.PathLike[str], limit: int | None = None) -> Querie
         with contextlib.suppress(RuntimeError):  # no such user: the name is taken as it stands
             file = file.expanduser()
         _require_file(file)
-        header, columns = read_parquet(file) if is_parquet(file) else _read_text(file)
+        state = file.stat()
+        queries = _read(file, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error}).") from None
-    return take_first(_in_order(header, columns, file), limit, "limit")
+    return take_first(queries, limit, "limit")
+
+
+@lru_cache(maxsize=_HELD)
+def _read(file: Path, changed_ns: int, size: int) -> Queries:
+    """The file as it is now: the jobs of a sweep in one process read it once."""
+    header, columns = read_parquet(file) if is_parquet(file) else _read_text(file)
+    queries = _in_order(header, columns, file)
+    for column in (queries.arrival_s, queries.tau_in, queries.tau_out, *queries.accuracy_pct.values()):
+        column.flags.writeable = False  # they are shared
+    return queries
 
 
 def take_first(queries: Queries, limit: int | None, where: str) -> Queries:

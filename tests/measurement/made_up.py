@@ -119,6 +119,25 @@ class MadeUpBackend:
         return TableBench(lambda cell: 1e-6 * cell.batch * cell.tokens, most_tokens=40_000)
 
 
+@dataclass
+class SlowBackend:
+    """The same, and each trial takes true time, so that a kill can fall into one."""
+
+    device: str = "slow"
+    method: ClassVar[str] = "measured"
+
+    def open_bench(self, target):
+        bench = TableBench(lambda cell: 1e-6 * cell.batch * cell.tokens, most_tokens=40_000)
+        quick = bench.prepare
+
+        def prepare(cell):
+            exercise = quick(cell)
+            return SimpleNamespace(run=lambda seconds: time.sleep(0.01) or exercise.run(seconds))
+
+        bench.prepare = prepare
+        return bench
+
+
 class TableBench:
     """A bench whose cells take a known time, with a known spread, and no time at all in truth."""
 

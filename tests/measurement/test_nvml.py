@@ -7,7 +7,8 @@ from tests.measurement.made_up import PERIOD_S, Nvml
 
 
 @pytest.fixture
-def meter():
+def meter(monkeypatch):
+    monkeypatch.setattr("llmsim.measurement.nvml.CALIBRATION_S", 15 * PERIOD_S)
     opened = []
 
     def over(library):
@@ -47,6 +48,31 @@ def test_each_gpu_has_a_reading_and_a_card(meter):
     assert [reading.source for reading in window(nvml)] == ["gpu0", "gpu1"]
     cards = [item["card"] for item in nvml.describe()]
     assert len(set(cards)) == 2
+
+
+def test_only_the_gpus_that_work_are_read(meter):
+    nvml = meter(Nvml(gpus=3))
+    nvml.only(["1"])  # as torch says it, without GPU- before it
+    assert [reading.source for reading in window(nvml, 0.1)] == ["gpu1"]
+    stranger = meter(Nvml())
+    stranger.only(["GPU-7"])
+    assert "identity 7" in stranger.unavailable()
+
+
+def test_the_shortest_window_follows_the_period_that_was_found(meter):
+    assert meter(Nvml()).least_window_s() == pytest.approx(6 * PERIOD_S, rel=0.1)
+
+
+def test_while_it_rests_nothing_is_read(meter):
+    library = Nvml()
+    nvml = meter(library)
+    assert nvml.unavailable() is None
+    with nvml.resting():
+        library.nvmlDeviceGetTotalEnergyConsumption = None  # a call would be an error
+        time.sleep(0.02)
+        del library.nvmlDeviceGetTotalEnergyConsumption
+    (reading,) = window(nvml, 0.2)
+    assert reading.power_w == pytest.approx(300, rel=0.1)
 
 
 def test_a_window_of_too_few_updates_has_no_energy_and_says_how_long_it_must_be(meter):

@@ -53,6 +53,16 @@ def test_two_sockets_give_two_readings(tmp_path):
     assert all(reading.energy_j >= 0 for reading in readings)
 
 
+def test_it_says_how_often_the_counter_moves_and_what_a_read_costs(tmp_path, monkeypatch):
+    monkeypatch.setattr("llmsim.measurement.rapl.PROBE_S", 0.2)
+    path = zone(tmp_path, "intel-rapl:0", "package-0")
+    with Mill(path):
+        (described,) = RaplMeter.over(tmp_path).describe()
+    assert described["how"] == "kernel"
+    assert 0 < described["read_cost_s"] <= described["period_s"] < 0.1
+    assert RaplMeter.over(tmp_path / "none").describe() == []
+
+
 def test_dies_of_a_package_are_counted_each(tmp_path):
     zone(tmp_path, "intel-rapl:0", "package-0-die-0")
     zone(tmp_path, "intel-rapl:1", "package-0-die-1")

@@ -14,6 +14,8 @@ from llmsim.errors import InputError
 from llmsim.policies import sifting
 from llmsim.policies.assignment import assign, dual_value, expand
 from llmsim.policies.bounds import bounds_of, check_feasible
+from llmsim.policies.flow import CountProblem, min_cost_flow
+from llmsim.policies.ties import find_ties
 
 # The fixture below sets one thing for all examples of a law.
 LAW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -149,6 +151,49 @@ def test_a_deployment_split_in_two_with_its_bounds_changes_nothing(problem):
     columns = [0, 0, *range(1, cost.shape[1])]
     again = solve(cost[:, columns], eligible[:, columns], split).objective
     assert again == pytest.approx(solve(*problem).objective, rel=1e-12, abs=1e-12)
+
+
+@LAW
+@given(problems(largest_n=9, largest_k=4), st.integers(0, 2**32), st.booleans())
+def test_what_is_tied_is_taken_as_one_and_proved_all_the_same(problem, seed, alike):
+    cost, eligible, bounds = problem
+    rng = np.random.default_rng(seed)
+    n, k = cost.shape
+    if alike:  # every query costs the same
+        cost = np.tile(cost[0], (n, 1))
+    twin = rng.integers(0, k, k)
+    cost[:, twin == 0], eligible[:, twin == 0] = cost[:, :1], eligible[:, :1]
+    eligible[~eligible.any(axis=1)] = True
+    count = rng.integers(1, 5, n)
+    some = np.array([rng.choice(np.flatnonzero(row)) for row in eligible])
+    load = np.bincount(some, weights=count, minlength=k).astype(int)
+    lower, upper = np.maximum(load - rng.integers(0, 4, k), 0), load + rng.integers(0, 4, k)
+    bounds = bounds_of(bounds.names, lower.tolist(), upper.tolist(), int(count.sum()))
+    found = assign(cost, count, eligible, bounds)
+    direct = min_cost_flow(cost, count, eligible, bounds)
+    size = np.abs(cost).sum() * count.max()
+    assert found.objective == pytest.approx((cost * direct).sum(), rel=1e-9, abs=1e-9 * size)
+    assert found.lower_bound == pytest.approx(found.objective, rel=1e-9, abs=1e-9 * size)
+    assert (found.flow.sum(axis=1) == count).all()
+    assert not found.flow[~eligible].any()
+    assert (found.flow.sum(axis=0) >= bounds.lower).all()
+    assert (found.flow.sum(axis=0) <= bounds.upper).all()
+
+
+def test_identical_deployments_of_many_queries_are_quick_to_decide():
+    """Were they not taken as one, the exact solver would get all queries."""
+    rng = np.random.default_rng(0)
+    cost = np.tile(rng.random((20_000, 4)), (1, 2))
+    bounds = bounds_of(list("abcdefgh"), [2_600] * 8, [None] * 8, len(cost))
+    with_ties = find_ties(CountProblem(cost, np.ones(len(cost), np.int64), cost >= 0, bounds))
+    assert with_ties.condensed().cost.shape == (20_000, 4)
+    with pytest.raises(InputError, match="800 too many"):
+        solve(cost, cost >= 0, bounds)
+    bounds = bounds_of(list("abcdefgh"), [2_400] * 8, [None] * 8, len(cost))
+    found = solve(cost, cost >= 0, bounds)
+    assert "undecided" in found.solver
+    assert found.flow.sum(axis=0).min() == 2_400
+    assert found.objective - found.lower_bound <= 1e-12 * found.objective
 
 
 @LAW

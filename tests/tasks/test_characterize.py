@@ -23,7 +23,7 @@ def config(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(characterize, "BACKENDS", made_up)
     monkeypatch.setattr(characterize, "measure_idle", lambda *_: {"sum_w": 80.0})
-    monkeypatch.setattr(characterize, "open_meters", lambda _: ([SteadyMeter()], []))
+    monkeypatch.setattr(characterize, "open_meters", lambda *_: ([SteadyMeter()], []))
     monkeypatch.chdir(tmp_path)
     loaded = load_config(CHOICE)
     loaded.backend = {"name": "made_up"}
@@ -43,6 +43,18 @@ def test_trials_can_be_read_back_by_the_task_that_fits(config, tmp_path):
     assert set(trials["experiment"].tolist()) == {"prefill", "decode"}
     assert trials["energy_j"] == pytest.approx(250 * trials["runtime_s"])
     assert trials.distinct("system") == ["h200"]
+
+
+def test_it_ends_with_a_fit_and_its_error(config):
+    levels = [8, 32, 128, 512]
+    found = quick(kv_cache=False, design="grid", tau_in=levels, tau_out=levels).run(config)
+    console = Console(record=True, width=120)
+    found.show(console)
+    assert "error %" in console.export_text()
+    assert {record["target"] for record in found.fitting.records} == {"energy", "runtime"}
+    few = quick(prefill_tokens=[1], decode_batch=[], decode_context=[]).run(config)
+    assert few.fitting is None
+    assert any(note.startswith("No curve yet") for note in few.notes)
 
 
 def test_the_same_command_goes_on_with_its_journal(config):
@@ -109,6 +121,7 @@ def test_a_checkerboard_keeps_every_level_and_the_corners():
 
 def test_the_doctor_names_every_meter_and_backend_and_a_remedy(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "IDLE_WINDOW_S", 0.0)
+    monkeypatch.setattr(doctor, "IDLE_REST_S", 0.0)
     config = load_config(["task=doctor"])
     config.meter = {"name": "tdp", "allow_estimate": True, "tdp_w": 65.0}
     found = Doctor().run(config)
@@ -119,6 +132,16 @@ def test_the_doctor_names_every_meter_and_backend_and_a_remedy(monkeypatch, tmp_
     assert all(finding["detail"] for finding in found.findings)
     found.save(tmp_path)
     assert (tmp_path / "doctor.json").exists()
+
+
+def test_the_doctor_loads_the_chosen_model(config, monkeypatch):
+    monkeypatch.setattr(doctor, "IDLE_WINDOW_S", 0.0)
+    monkeypatch.setattr(doctor, "IDLE_REST_S", 0.0)
+    monkeypatch.setattr(doctor, "BACKENDS", characterize.BACKENDS)
+    config.meter = {"name": "tdp", "allow_estimate": True, "tdp_w": 65.0}
+    (found,) = [item for item in Doctor().run(config).findings if item["name"] == "tdp"]
+    assert "bare:" in found["detail"]
+    assert "with llama3_1_8b loaded by made_up: cpu draws" in found["detail"]
 
 
 def test_the_settings_in_yaml_are_the_tasks_own_defaults():

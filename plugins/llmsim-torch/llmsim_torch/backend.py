@@ -50,6 +50,12 @@ class TorchBackend:
             "backend.device=cpu"
         )
 
+    def gpu_uuids(self) -> tuple[str, ...]:
+        """Identities of the GPUs that it runs on, for meters to read no others."""
+        if self.device == "cpu" or self.unavailable() is not None:
+            return ()
+        return (str(torch.cuda.get_device_properties(torch.device(self.device)).uuid),)
+
     def open(self, deployment: Deployment) -> TorchEngine:
         """An engine for one deployment; see `llmsim.api.Backend`."""
         target = deployment.target

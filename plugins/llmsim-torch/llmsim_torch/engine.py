@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from llmsim.api import Advance, InputError
+from llmsim.api import Advance, InputError, Work
 from llmsim_torch.recompute import Recompute
 from llmsim_torch.resident import Resident
+from llmsim_torch.stepping import Stepper
 
 
 class TorchEngine:
-    """Serves one batch after the other; every query gets exactly the tokens it asks for.
+    """Serves one batch after the other, or iterations; every query gets exactly the tokens it asks for.
 
     A batch shrinks as its queries end: the steps that follow are of those that are left. Joules are the
     driver's meters' to count, so none are told.
@@ -30,6 +31,8 @@ class TorchEngine:
         self._recompute = None if kv_cache else Recompute(resident.decoder, resident.decoder.max_tokens)
         self._seed = seed
         self._generated: list[list[int]] = []
+        self._stepper: Stepper | None = None
+        self._longest = 0
 
     def expect(self, tau_in: np.ndarray, tau_out: np.ndarray) -> None:
         """Refuse queries that do not fit, before the first is served.
@@ -42,6 +45,7 @@ class TorchEngine:
         most = min(resident.decoder.max_tokens, resident.pool_tokens)
         if longest > most:
             raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+        self._longest = longest
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
         """Serve one batch and say what it took; see `llmsim.api.Engine`.
@@ -74,13 +78,42 @@ class TorchEngine:
         self._generated = [[column[slot] for column in columns[: tau_out[slot]]] for slot in slots]
         return Advance(end_s - begin_s, first_s - begin_s, None)
 
+    def begin(self, instances: int, max_batch: int) -> None:
+        """See `llmsim.api.StepEngine`.
+
+        Raises:
+            InputError: several instances, no KV cache, or no room for so many of the longest query.
+        """
+        if instances != 1 or self._recompute is not None:
+            what = "without a KV cache" if self._recompute is not None else f"as {instances} instances"
+            raise InputError(
+                f"the continuous discipline runs one instance with a KV cache for real, not {what}."
+            )
+        self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
+
+    def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
+        """See `llmsim.api.StepEngine`."""
+        return self._stepping().prefill(queries, tokens)
+
+    def decode(self, instance: int, most_steps: int, until_s: float) -> Work:
+        """See `llmsim.api.StepEngine`."""
+        return self._stepping().decode(most_steps, until_s)
+
+    def release(self, instance: int, queries: Sequence[int]) -> None:
+        """See `llmsim.api.StepEngine`."""
+        self._stepping().release(queries)
+
+    def generated_by(self, query: int) -> list[int]:
+        """Tokens that a query of the iterations since `begin` got so far."""
+        return self._stepping().generated[query]
+
     def generated(self) -> list[list[int]]:
         """Tokens of the last batch, a list a query."""
         return self._generated
 
     def close(self) -> None:
         """Give the memory back; more than once does no harm."""
-        self._resident = self._recompute = None
+        self._resident = self._recompute = self._stepper = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -113,6 +146,11 @@ class TorchEngine:
         if self._open().device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
+
+    def _stepping(self) -> Stepper:
+        if self._stepper is None:
+            raise InputError("this engine runs no iterations: begin first.")
+        return self._stepper
 
     def _open(self) -> Resident:
         if self._resident is None:

@@ -17,6 +17,7 @@ from llmsim_torch.padding import MOST_CAPTURED_TOKENS, padded
 CACHE_STD = 1.28
 
 
+MARGIN_TOKENS = 8
 # Divisions of the pool whose captured passes are kept at once.
 MOST_ARRANGEMENTS = 24
 
@@ -80,7 +81,8 @@ class Resident:
         like = decoder.weights.norm
         self.device = like.device
         heads = decoder.heads
-        size = pool_tokens * heads.keys * heads.dimension
+        # What settles before a capture runs a step or two past a slot's end.
+        size = (pool_tokens * heads.keys + MARGIN_TOKENS) * heads.dimension
         # Never zeros: they would draw less power than what a cache really holds.
         self._pools = [
             tuple(torch.empty(size, dtype=like.dtype, device=self.device).normal_(0, CACHE_STD) for _ in "kv")
@@ -143,7 +145,6 @@ class Resident:
         if found is None:
             chosen = torch.tensor(wanted, device=self.device)
             before = self.lengths.clone(), self.tokens.clone()
-            self.lengths.zero_()  # what settles before the capture must not run past a slot's end
             found = Step(chosen, wanted, self._captured(lambda: self._step(chosen)))
             self.lengths.copy_(before[0])
             self.tokens.copy_(before[1])

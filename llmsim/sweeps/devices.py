@@ -1,0 +1,33 @@
+"""One measured run a device: two at once would measure each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmsim.backends import BACKENDS
+from llmsim.errors import InputError
+
+_LAUNCHER = "hydra/launcher="
+# Runs the jobs of a sweep one after the other.
+_SERIAL = "basic"
+
+
+def refuse_sharing(words: Sequence[str]) -> None:
+    """Refuse a sweep whose jobs would measure on one device at the same time.
+
+    Args:
+        words: in the form that `normalise` gives.
+
+    Raises:
+        InputError: a measuring backend under a launcher that runs jobs at once.
+    """
+    launchers = [word.removeprefix(_LAUNCHER) for word in words if word.startswith(_LAUNCHER)]
+    if not launchers or launchers[-1] == _SERIAL:
+        return
+    chosen = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("backend=")]
+    for name in ",".join(chosen).split(","):
+        if name and name != "simulator" and getattr(BACKENDS.find(name), "method", "measured") == "measured":
+            raise InputError(
+                f"backend={name} measures, and {_LAUNCHER}{launchers[-1]} runs jobs at the same time: on one "
+                f"device they would measure each other. Use {_LAUNCHER}{_SERIAL}."
+            )

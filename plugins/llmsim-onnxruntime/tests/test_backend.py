@@ -1,0 +1,172 @@
+from types import SimpleNamespace
+
+import pytest
+
+from llmsim.api import Cell, InputError, OutOfMemory
+from llmsim.testing import BenchConformance, EngineConformance
+from llmsim_onnxruntime import memory
+from llmsim_onnxruntime.backend import OnnxRuntimeBackend
+from llmsim_onnxruntime.graph import Making, write_graph
+from llmsim_onnxruntime.own import weight_bytes
+from llmsim_onnxruntime.session import failed_allocations
+from llmsim_onnxruntime.weights import random_tensor, shapes
+
+from .exported import exported_file, own_file
+from .tiny import described, target
+
+
+def backend(**settings):
+    return OnnxRuntimeBackend(**{"threads": 1, "max_tokens": 64, **settings})
+
+
+def engine(settings=None, **about):
+    return backend(**(settings or {})).open(SimpleNamespace(name="tiny", target=target(**about)))
+
+
+class TestEngine(EngineConformance):
+    def open_engine(self):
+        return engine()
+
+
+class TestEngineInFourBits(EngineConformance):
+    def open_engine(self):
+        return engine(precision="int4")
+
+
+class TestEngineWithoutCache(EngineConformance):
+    def open_engine(self):
+        return engine(kv_cache=False)
+
+
+class TestBench(BenchConformance):
+    def open_bench(self):
+        return backend().open_bench(target())
+
+
+class TestEngineOfAFile(EngineConformance):
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path):
+        self.path = str(exported_file(tmp_path, described()))
+
+    def open_engine(self):
+        return engine({"path": self.path})
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_the_tokens_of_a_file_are_those_of_the_graph_that_it_holds(positions, tmp_path):
+    exported = exported_file(tmp_path, described(), positions=positions)
+    answers = []
+    for path in (exported, tmp_path / "model.onnx"):
+        one = engine({"path": str(path)})
+        one.serve((5, 17), (6, 6))
+        answers.append(one.generated())
+    assert answers[0] == answers[1]
+
+
+def test_a_file_that_copies_its_cache_is_refused(tmp_path):
+    path = exported_file(tmp_path, described(), attention="MultiHeadAttention")
+    with pytest.raises(InputError, match="copies the whole cache"):
+        engine({"path": str(path)})
+
+
+def test_a_file_of_another_model_is_refused(tmp_path):
+    path = own_file(tmp_path, described(num_hidden_layers=1))
+    with pytest.raises(InputError, match=r"\(1, 2, 16\).*\(2, 2, 16\)"):
+        engine({"path": str(path)})
+
+
+def test_what_is_no_onnx_file_is_refused(tmp_path):
+    (tmp_path / "notes.onnx").write_text("a recipe for soup")
+    with pytest.raises(InputError, match="not an ONNX file"):
+        engine({"path": str(tmp_path / "notes.onnx")})
+
+
+@pytest.mark.parametrize(
+    ("settings", "about", "message"),
+    [
+        ({}, {"precision": "bf16"}, "task.precision=fp32"),
+        ({}, {"family": "falcon"}, "falcon"),
+        ({"threads": 0}, {}, "backend.threads=0"),
+        ({"path": "nowhere.onnx"}, {}, "no such file"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_the_reason(settings, about, message):
+    with pytest.raises(InputError, match=message):
+        backend(**settings).open_bench(target(**about))
+
+
+def test_conditions_say_random_weights_threads_and_processor():
+    conditions = backend(threads=2).open_bench(target()).conditions()
+    assert conditions["weights"] == "random"
+    assert conditions["threads"] == 2
+    assert conditions["device"]
+
+
+def test_with_and_without_a_cache_the_tokens_are_the_same():
+    answers = []
+    for kv_cache in (True, False):
+        one = engine(kv_cache=kv_cache)
+        one.serve((6, 3), (9, 2))
+        answers.append(one.generated())
+    assert answers[0] == answers[1]
+
+
+def test_a_bench_without_a_cache_generates_one_query_at_a_time():
+    bench = backend().open_bench(target(kv_cache=False))
+    assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
+    with pytest.raises(OutOfMemory, match="one at a time"):
+        bench.prepare(Cell("generation", 2, 6, 5))
+
+
+def test_a_batch_that_memory_does_not_hold_is_out_of_memory_before_it_is_allocated(monkeypatch):
+    bench = backend().open_bench(target())
+    monkeypatch.setattr("llmsim_onnxruntime.resident.available_bytes", lambda: 10_000_000)
+    with pytest.raises(OutOfMemory, match="GB are available"):
+        bench.prepare(Cell("decode", 4096, 16, 2))
+    assert bench.prepare(Cell("decode", 2, 16, 2)).run(0.0).tokens == 1
+
+
+def test_a_longer_pass_over_the_same_cache_is_held_against_the_memory_too(monkeypatch):
+    one = engine()
+    one.serve((3,), (50,))
+    monkeypatch.setattr("llmsim_onnxruntime.resident.available_bytes", lambda: 1000)
+    with pytest.raises(InputError, match="GB are available"):
+        one.serve((40,), (1,))
+    one.serve((3,), (50,))
+
+
+def test_a_full_disk_is_refused_with_where_else_to_write(monkeypatch):
+    monkeypatch.setattr("llmsim_onnxruntime.own.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(InputError, match="Set TMPDIR"):
+        engine()
+
+
+def test_weights_that_memory_does_not_hold_are_out_of_memory(monkeypatch):
+    monkeypatch.setattr("llmsim_onnxruntime.own.available_bytes", lambda: 1000)
+    with pytest.raises(OutOfMemory, match="weights"):
+        backend().open_bench(target())
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc")])
+def test_a_failed_allocation_is_out_of_memory(error):
+    with pytest.raises(OutOfMemory), failed_allocations():
+        raise error
+
+
+def test_a_containers_limit_counts_where_it_is_less_than_the_machine_has(tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal: 900 kB\nMemAvailable: 800 kB\n")
+    assert memory.available_bytes(tmp_path / "meminfo", tmp_path) == 800 * 1024
+    (tmp_path / "memory.max").write_text("500000\n")
+    (tmp_path / "memory.current").write_text("400000\n")
+    (tmp_path / "memory.stat").write_text("anon 100000\ninactive_file 50000\n")
+    assert memory.available_bytes(tmp_path / "meminfo", tmp_path) == 150_000
+    assert memory.available_bytes(tmp_path / "nothing", tmp_path) is None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int4"])
+def test_the_bytes_of_the_weights_are_foreseen(precision, tmp_path):
+    model = described(hidden_size=512, intermediate_size=1024, head_dim=128)
+    every = shapes(model)
+    write_graph(model, lambda name: random_tensor(name, every[name], 0), Making(precision, 8), tmp_path)
+    written = (tmp_path / "model.onnx.data").stat().st_size
+    assert weight_bytes(model, precision) == pytest.approx(written, rel=0.03)

@@ -1,0 +1,123 @@
+"""Iterations of a batch whose queries come and go: prefill into free slots, steps of all that are in."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Sequence
+
+import torch
+
+from llmsim.api import InputError, Work
+from llmsim_torch.resident import Resident
+
+# Steps are captured for these many queries; a batch between two of them is filled up with an idle slot.
+# (up to so many queries, a multiple of)
+BATCHES = ((8, 1), (16, 2), (32, 4), (64, 8))
+LARGEST_STEP = 16
+# A step takes this much longer than the last ones at most: so many can be run without looking at the clock.
+SLOWER = 1.2
+
+
+def filled(batch: int, most: int) -> int:
+    """Queries of the captured step that so many are run by."""
+    for limit, multiple in BATCHES:
+        if batch <= limit:
+            return min(-(-batch // multiple) * multiple, most)
+    return min(-(-batch // LARGEST_STEP) * LARGEST_STEP, most)
+
+
+class Stepper:
+    """The batch of one instance.
+
+    Args:
+        resident: the model and its cache, which is divided among the places.
+        max_batch: places.
+        longest: tokens of the longest query, prompt and answer.
+        seed: of the random prompts.
+
+    Raises:
+        InputError: the cache does not hold so many of the longest query.
+    """
+
+    def __init__(self, resident: Resident, max_batch: int, longest: int, seed: int) -> None:
+        self.resident = resident
+        self.max_batch = max_batch
+        self.generated: dict[int, list[int]] = {}
+        each = resident.arrange(max_batch + 1)  # the last place is the idle one
+        if each < longest:
+            raise InputError(
+                f"{max_batch} places of {longest} tokens and an idle one do not fit the cache of "
+                f"{resident.pool_tokens} tokens: backend.cache_tokens={(max_batch + 1) * longest}, or a "
+                "smaller fleet.serving.max_batch."
+            )
+        self._seed = seed
+        self._free = list(range(max_batch))  # ascending, hence already a heap
+        self._slots: dict[int, int] = {}
+        self._prompts: dict[int, torch.Tensor] = {}
+        self._step_s: dict[int, float] = {}
+
+    def prefill(self, queries: Sequence[int], tokens: Sequence[int]) -> Work:
+        """See `llmsim.api.StepEngine`."""
+        slots = [heapq.heappop(self._free) for _ in queries]
+        run = self.resident.prefill(slots, [self._known(*each) for each in zip(queries, tokens, strict=True)])
+        begin_s = self._now()
+        run()
+        end_s = self._now()
+        self._slots |= dict(zip(queries, slots, strict=True))
+        self._note(queries, [self.resident.tokens.clone()])
+        return Work(end_s - begin_s)
+
+    def decode(self, most_steps: int, until_s: float) -> Work:
+        """See `llmsim.api.StepEngine`."""
+        resident, queries = self.resident, list(self._slots)
+        batch = filled(len(queries), self.max_batch)
+        idle = self.max_batch
+        step = resident.step([*self._slots.values(), *[idle] * (batch - len(queries))])
+        resident.lengths[idle] = 0
+        done, elapsed_s = 0, 0.0
+        seen: list[torch.Tensor] = []
+        begin_s = self._now()
+        while done < most_steps and elapsed_s < until_s:
+            for _ in range(self._blindly(batch, most_steps - done, until_s - elapsed_s)):
+                step()
+                seen.append(resident.tokens.clone())
+                done += 1
+            elapsed_s = self._now() - begin_s
+        self._step_s[batch] = elapsed_s / done
+        self._note(queries, seen)
+        return Work(elapsed_s, steps=done)
+
+    def release(self, queries: Sequence[int]) -> None:
+        """See `llmsim.api.StepEngine`."""
+        for query in queries:
+            heapq.heappush(self._free, self._slots.pop(query))
+
+    def _blindly(self, batch: int, most: int, left_s: float) -> int:
+        """Steps that surely end before the time does, or one."""
+        known_s = self._step_s.get(batch)
+        if left_s == float("inf"):
+            return most
+        if known_s is None:
+            return 1
+        return max(1, min(most, int(left_s / (SLOWER * known_s))))
+
+    def _known(self, query: int, tokens: int) -> torch.Tensor:
+        """The tokens of a query so far: a random prompt and, after a preemption, what it had generated."""
+        if query not in self._prompts:
+            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + query)
+            vocabulary = self.resident.decoder.weights.embedding.shape[0]
+            self._prompts[query] = torch.randint(vocabulary, (tokens,), generator=generator)
+        prompt = self._prompts[query]
+        return torch.cat([prompt, torch.tensor(self.generated.get(query, []), dtype=torch.int64)])[:tokens]
+
+    def _note(self, queries: Sequence[int], seen: list[torch.Tensor]) -> None:
+        rows = torch.stack(seen).tolist()
+        for query in queries:
+            slot = self._slots[query]
+            self.generated.setdefault(query, []).extend(row[slot] for row in rows)
+
+    def _now(self) -> float:
+        if self.resident.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()

@@ -1,0 +1,98 @@
+"""The parts of a sweep by themselves: composing, records, what is found again, what is minimised."""
+
+from __future__ import annotations
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from llmsim.arguments import conf_folder
+from llmsim.config import load_config
+from llmsim.errors import InputError
+from llmsim.report.sweep_chart import RunPoint, pareto
+from llmsim.sweeps.command import Command, folder_of, note, resumed
+from llmsim.sweeps.loader import QuickLoader
+from llmsim.sweeps.record import DONE, Record
+from llmsim.sweeps.table import append, columns
+from llmsim.tasks.objective import BEYOND, Objective
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=3"],
+        ["hardware=[a100,m1_pro]", "++policy.zeta=0.3", "baselines=[]"],
+        ["policy=round_robin", "workload=alpaca", "workload.limit=5", "++fleet.shares.llama2_7b=0.3"],
+        ["experiment=first_look", "workload.limit=7", "seed=1"],
+        ["task=fit", "report=figures", "~trials"],
+    ],
+)
+def test_the_quick_loader_composes_what_hydras_own_does(words):
+    own = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
+    quick = QuickLoader.over(own)
+    master = own.load_configuration("config", ["hydra.job.name=x"], RunMode.MULTIRUN)
+    wanted = OmegaConf.to_container(own.load_sweep_config(master, words))
+    for _ in range(2):  # the second time from what is kept
+        assert OmegaConf.to_container(quick.load_sweep_config(master, words)) == wanted
+
+
+def test_rows_that_end_at_the_same_time_do_not_mix(tmp_path):
+    records = [Record(n, {"seed": n, "note": "a,b\n" * 50}, DONE, "", float(n)) for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda record: append(record, tmp_path), records))
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(int(row["run"]) for row in rows) == list(range(40))
+    assert all(row["seed"] == row["run"] and row["note"] == "a,b\n" * 50 for row in rows)
+    assert list(rows[0]) == columns(records)
+
+
+def test_a_sweep_is_found_by_its_words_whatever_the_launcher(tmp_path):
+    words = ["-m", "seed=1,2", "hydra/launcher=joblib"]
+    note(["seed=1,2"], [], tmp_path / "a")
+    note(["seed=1,3"], [], tmp_path / "b")
+    assert folder_of(words, tmp_path) == tmp_path / "a"
+    assert folder_of(["-m", "seed=9"], tmp_path) is None
+    assert resumed([*words, f"resume={tmp_path / 'a'}"]) == [*words, f"hydra.sweep.dir={tmp_path / 'a'}"]
+    with pytest.raises(InputError, match="another command: seed=1,3"):
+        resumed([*words, f"resume={tmp_path / 'b'}"])
+    assert Command.read(tmp_path) is None
+
+
+def test_no_run_on_the_front_is_beaten_and_every_other_is():
+    points = [
+        RunPoint(n, "", e, a, t)
+        for n, (e, a, t) in enumerate([(1, 50, 9), (2, 60, 5), (3, 60, 5), (2, 50, 4)])
+    ]
+    assert [point.run for point in pareto(points)] == [0, 1, 3]
+
+
+def test_a_run_beyond_its_limits_is_worse_than_any_within_and_the_more_so_the_more():
+    def value(accuracy, **words):
+        config = load_config([f"objective.{key}={text}" for key, text in words.items()])
+        result = SimpleNamespace(objective=5e9, summary={"accuracy_pct": accuracy, "latency_s": {"p99": 3.0}})
+        return Objective.from_config(config).of(result)
+
+    floor = {"at_least": "{accuracy_pct:60}"}
+    assert value(61, **floor) == 5e9
+    assert BEYOND < value(59, **floor) < value(50, **floor)
+    assert value(61, **{"at_most.latency_s.p99": 2}) > BEYOND
+    assert value(61, minimise="latency_s.p99") == 3.0
+    with pytest.raises(InputError, match=r"at_least\.accuracy_pct=high: expected a number"):
+        value(61, at_least="{accuracy_pct:high}")
+
+
+def test_a_record_survives_its_file_and_one_that_is_broken_is_none(tmp_path):
+    record = Record(
+        3, {"policy.zeta": 0.5, "policy": "optimal"}, DONE, "", 1.5, {"energy_j": None}, 0.1, "abc"
+    )
+    record.write(tmp_path)
+    assert Record.read(tmp_path) == record
+    (tmp_path / "run.json").write_text("{")
+    assert Record.read(tmp_path) is None
