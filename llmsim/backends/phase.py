@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from llmsim.curves.cost import Cost, PhaseCurve
-from llmsim.curves.fitted import Fitted
+from llmsim.curves.cost import Cost, FloatArray, PhaseCurve
+from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_energy import PhaseEnergy
+from llmsim.curves.phase_energy import TILE_TOKENS, PrefillEnergy
 from llmsim.curves.prefill import KILO, Prefill
 
 # Context at which the slope of a step over its context is read off a curve: long, so that it is exact.
@@ -19,9 +19,9 @@ _FAR_TOKENS = 1 << 20
 
 
 # A decode step of some batch, affine in its total context: seconds without context, seconds a token of
-# context, joules without context, joules a token of context. Total context counts prompts and the tokens that
-# were generated before the step.
-Step = tuple[float, float, float, float]
+# context, joules without context, joules a token of context; and the watts that its joules cannot exceed, inf
+# where nothing limits them. Total context counts prompts and the tokens that were generated before the step.
+Step = tuple[float, float, float, float, float]
 
 
 class PhaseCosts(Protocol):
@@ -48,10 +48,10 @@ class CurveCosts:
         self._curve = curve
         self._seconds: Callable[[int, int, int], float] | None = None
         if isinstance(curve, FittedPhaseCurve) and isinstance(curve.prefill_time.form, Prefill):
-            energy = curve.phase_energy
-            if energy is None or isinstance(energy.form, PhaseEnergy):
-                self._seconds = scalar_prefill(curve.prefill_time, curve.prefill_time.form.sharpness)
-                self._joules_per_token = math.nan if energy is None else float(energy.theta[0]) / KILO
+            joules = _scalar_joules(curve.energy)
+            if joules is not None:
+                self._seconds = scalar_prefill(curve.prefill_time.theta, curve.prefill_time.form)
+                self._joules = joules
 
     def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
         """As in PhaseCosts."""
@@ -59,40 +59,94 @@ class CurveCosts:
             return _numbers(self._curve.prefill(np.array(tokens), np.array(past or 0)))
         if len(tokens) == 1 and not past:
             total = tokens[0]
-            return self._seconds(1, total, total * total), self._joules_per_token * total
-        total = sum(tokens)
-        squares = sum([count * count for count in tokens])
-        if past:
-            squares += 2 * sum([count * old for count, old in zip(tokens, past, strict=True)])
-        return self._seconds(len(tokens), total, squares), self._joules_per_token * total
+            squares = total * total
+        else:
+            total = sum(tokens)
+            squares = sum([count * count for count in tokens])
+            if past:
+                squares += 2 * sum([count * old for count, old in zip(tokens, past, strict=True)])
+        seconds = self._seconds(len(tokens), total, squares)
+        return seconds, self._joules(total, squares, seconds)
 
     def steps(self, max_batch: int) -> list[Step]:
         """As in PhaseCosts; the curve is affine in the context, so two points of it say all."""
         batch = np.arange(1, max_batch + 1)
         near = self._curve.decode(batch, np.zeros_like(batch), np.ones_like(batch))
         far = self._curve.decode(batch, np.full_like(batch, _FAR_TOKENS), np.ones_like(batch))
-        columns = []
-        for close, away in ((near.runtime_s, far.runtime_s), (near.energy_j, far.energy_j)):
-            if close is None or away is None:
-                columns += [[math.nan] * max_batch] * 2
-            else:
-                columns += [close.tolist(), ((away - close) / _FAR_TOKENS).tolist()]
-        return [(0.0, 0.0, 0.0, 0.0), *zip(*columns, strict=True)]
+        limit_w = math.inf
+        if isinstance(self._curve, FittedPhaseCurve) and self._curve.energy is not None:
+            base_j, slope_j, limit_w = self._curve.energy.terms(batch)
+            joules = [base_j.tolist(), slope_j.tolist()]
+        else:
+            joules = _affine(near.energy_j, far.energy_j, max_batch)
+        columns = [*_affine(near.runtime_s, far.runtime_s, max_batch), *joules, [limit_w] * max_batch]
+        return [(0.0, 0.0, 0.0, 0.0, math.inf), *zip(*columns, strict=True)]
 
 
-def scalar_prefill(fitted: Fitted, sharpness: float) -> Callable[[int, int, int], float]:
-    """Seconds of a pass by (prompts, tokens, squares): the form `Prefill` for one pass, without arrays."""
-    floor, prompt, linear, quadratic = fitted.theta.tolist()
+def over_limit_j(first_j: float, growth_j: float, steps: int) -> float:
+    """What steps would draw over their limit: the sum of `max(first_j + growth_j*k, 0)`, k = 0 .. steps - 1.
+
+    Args:
+        first_j: joules of the first step less what the limit leaves it; negative below the limit.
+        growth_j: by how much each step is further over than the one before.
+        steps: how many, at least 0.
+    """
+    if first_j <= 0.0 and growth_j <= 0.0:
+        return 0.0
+    begin, end = 0, steps
+    if first_j <= 0.0:
+        begin = min(int(-first_j / growth_j) + 1, steps)  # the last ones are over
+    elif growth_j < 0.0:
+        end = min(math.ceil(-first_j / growth_j), steps)  # the first ones are
+    return (end - begin) * (first_j + 0.5 * growth_j * (begin + end - 1))
+
+
+def scalar_prefill(theta: FloatArray, form: Prefill) -> Callable[[int, int, int], float]:
+    """Seconds of a pass by (prompts, tokens, squares): the form for one pass, without arrays."""
+    floor, prompt, linear, quadratic, *others = theta.tolist()
+    launch, sharpness = (0.0, form.sharpness) if form.sharpness is not None else (others[0], others[1])
+    experts, miss = others[-2:] if form.routed else (0.0, 0.0)
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def seconds(prompts: int, tokens: int, squares: int) -> float:
         work: float = prompt * prompts + per_token * tokens + per_square * squares
-        if work <= floor:
-            floor_first = floor * (1.0 + (work / floor) ** sharpness) ** (1.0 / sharpness) if floor else 0.0
-            return float(floor_first)
-        return float(work * (1.0 + (floor / work) ** sharpness) ** (1.0 / sharpness))
+        least = floor + experts * (1.0 - miss ** (tokens - 1)) if experts else floor
+        if work <= least:
+            bound = least * (1.0 + (work / least) ** sharpness) ** (1.0 / sharpness) if least else 0.0
+        else:
+            bound = work * (1.0 + (least / work) ** sharpness) ** (1.0 / sharpness)
+        return float(launch + bound)
 
     return seconds
+
+
+def _scalar_joules(energy: PhaseJoules | None) -> Callable[[int, int, float], float] | None:
+    """Joules of a pass by (tokens, squares, seconds), without arrays; None: of a kind that is not known."""
+    if energy is None:
+        return lambda tokens, squares, seconds: math.nan
+    if isinstance(energy, JoulesTogether):
+        of_token = float(energy.fitted.theta[0]) / KILO
+        return lambda tokens, squares, seconds: of_token * tokens
+    if not (isinstance(energy, JoulesApart) and isinstance(energy.prefill.form, PrefillEnergy)):
+        return None
+    floor, linear, quadratic, *routed, limit_w = energy.prefill.theta.tolist()
+    experts, miss = routed[0] if routed else 0.0, energy.prefill.form.miss or 0.0
+    per_token, per_square = linear / KILO, quadratic / KILO**2
+
+    def joules(tokens: int, squares: int, seconds: float) -> float:
+        work = floor + per_token * max(tokens, TILE_TOKENS) + per_square * squares
+        if experts:
+            work += experts * (1.0 - miss ** (tokens - 1))
+        return float(min(work, limit_w * seconds))
+
+    return joules
+
+
+def _affine(near: FloatArray | None, far: FloatArray | None, size: int) -> list[list[float]]:
+    """Values without context and a token of context; not numbers where none were measured."""
+    if near is None or far is None:
+        return [[math.nan] * size] * 2
+    return [near.tolist(), ((far - near) / _FAR_TOKENS).tolist()]
 
 
 def _numbers(cost: Cost) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from llmsim.backends.contract import Advance, Engine
-from llmsim.backends.phase import CurveCosts, PhaseCosts
+from llmsim.backends.phase import CurveCosts, PhaseCosts, over_limit_j
 from llmsim.curves.cost import FloatArray, IntArray, PhaseCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
@@ -83,11 +83,18 @@ class PhaseCurveEngine:
         while len(self._steps) <= batch:
             self._steps = self._costs.steps(2 * batch)
         prefill_s, prefill_j = self._costs.prefill(tau_in)
-        base_s, slope_s, base_j, slope_j = self._steps[batch]
+        base_s, slope_s, base_j, slope_j, limit_w = self._steps[batch]
         steps = max(tau_out) - 1
         # Each prompt has its first token when the first step begins, and one more at each step.
         mean_context = sum(tau_in) + batch + 0.5 * batch * (steps - 1)
         energy_j = prefill_j + steps * (base_j + slope_j * mean_context)
+        if limit_w != math.inf:
+            first = sum(tau_in) + batch
+            energy_j -= over_limit_j(
+                base_j - limit_w * base_s + (slope_j - limit_w * slope_s) * first,
+                (slope_j - limit_w * slope_s) * batch,
+                steps,
+            )
         known = not math.isnan(energy_j)
         return Advance(
             runtime_s=prefill_s + steps * (base_s + slope_s * mean_context),

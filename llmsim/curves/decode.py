@@ -6,27 +6,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmsim.curves.experts import START_MISS, experts_of, floor_of
 from llmsim.curves.form import Design, FloatArray, IntArray, Parameter, linear_start
 from llmsim.curves.smooth_max import smooth_max
 
 KILO = 1000.0
+START_OVERLAP = 0.05
 
 
 @dataclass(frozen=True)
 class Decode:
-    """`max(floor, compute*batch) + query*batch + context*(total context)`, the maximum smooth.
+    """`max(floor, compute*batch) + query*batch + context*(total context)/batch^overlap`, the maximum smooth.
 
     A step reads the weights once for the whole batch (the floor), or is bound by the batch's arithmetic; each
-    query adds its own work, and its keys and values are read. Only the batch term bends: the step is affine
-    in the total context (thousands of tokens over all queries), so any number of steps sums exactly.
+    query adds its own work, and its keys and values are read. The more queries, the better their reading
+    hides behind one another: hence the overlap. At one batch a step is affine in the total context (thousands
+    of tokens over all queries), so any number of steps sums exactly.
+
+    A mixture of experts reads only those that its batch reaches: the floor is then
+    `floor + experts*(1 - miss^(batch - 1))`, where `miss` is the chance that a token passes an expert by.
 
     Args:
         robust_scale: relative error beyond which a trial's pull is bounded.
-        sharpest: largest sharpness; 1 is the sum of both terms, infinity their maximum.
+        sharpness: of the smooth maximum; 1 is the sum of both terms, infinity their maximum.
+        routed: the model is a mixture of experts.
+
+    Compared on six dense models of one H200 by error left out by cells, left out by levels, and on settings
+    measured to check them (percent, means over models): affine 1.9, 2.1, 1.1; with a maximum of fitted
+    sharpness 2.0, 2.4, 1.0; that with the overlap 1.3, 2.1, 1.0; this 1.3, 1.5, 0.9. An overlap linear in the
+    logarithm of the batch does as well (1.3, 1.5, 1.0), and one of 1/(1 + batch/scale) less (1.4, 1.7, 1.1).
     """
 
     robust_scale: float | None = 0.02
-    sharpest: float = 12.0
+    sharpness: float = 4.0
+    routed: bool = False
     name: str = "decode"
 
     @property
@@ -35,19 +48,20 @@ class Decode:
         return True
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """floor, compute, query, context (each at least 0) and sharpness (at least 1)."""
-        return (
+        """floor, compute, query, context (each at least 0), overlap (from 0 to 1); experts and miss."""
+        dense = (
             Parameter("floor", "{y}/step"),
             Parameter("compute", "{y}/step/query"),
             Parameter("query", "{y}/step/query"),
             Parameter("context", "{y}/step/kilotoken"),
-            Parameter("sharpness", "1", 1.0, self.sharpest),
+            Parameter("overlap", "1", 0.0, 1.0),
         )
+        return (*dense, *experts_of("{y}/step")) if self.routed else dense
 
     def design(self, *inputs: IntArray) -> DecodeDesign:
         """The form at (batch, total context in tokens)."""
         batch, context = (np.asarray(x, dtype=np.float64) for x in inputs)
-        return DecodeDesign(batch, context / KILO)
+        return DecodeDesign(batch, context / KILO, self.sharpness, self.routed)
 
     def start(self, design: Design, measured: FloatArray) -> FloatArray:
         """From the affine solution; compute takes over at the largest batch."""
@@ -57,7 +71,11 @@ class Decode:
         floor, query, context = linear_start(features, measured)
         floor = max(floor, 0.5 * float(measured.min()))
         compute = 0.5 * float(np.max(measured / design.batch.max()))
-        return np.array([floor, compute, max(query, 1e-3 * floor), max(context, 1e-3 * floor), 4.0])
+        dense = [floor, compute, max(query, 1e-3 * floor), max(context, 1e-3 * floor), START_OVERLAP]
+        if not self.routed:
+            return np.array(dense)
+        least = float(measured.min())
+        return np.array([0.8 * least, *dense[1:], float(np.median(measured)), START_MISS])
 
 
 @dataclass(frozen=True)
@@ -66,13 +84,15 @@ class DecodeDesign:
 
     batch: FloatArray
     context: FloatArray
+    sharpness: float
+    routed: bool = False
 
     def evaluate(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Seconds or joules of a step, shape (n,), and derivatives, shape (n, 5)."""
-        floor, compute, query, context, sharpness = theta
-        bound, by_floor, by_work, by_sharpness = smooth_max(
-            np.full_like(self.batch, floor), compute * self.batch, sharpness
-        )
-        value = bound + query * self.batch + context * self.context
-        slopes = [by_floor, by_work * self.batch, self.batch, self.context, by_sharpness]
-        return value, np.column_stack(slopes)
+        """Seconds or joules of a step, shape (n,), and derivatives, shape (n, p)."""
+        _, compute, query, context, overlap = theta[:5]
+        floor, by_experts = floor_of(theta, 5, self.batch, self.routed)
+        bound, by_floor, by_work, _ = smooth_max(floor, compute * self.batch, self.sharpness)
+        shown = self.context * self.batch**-overlap
+        value = bound + query * self.batch + context * shown
+        slopes = [by_floor, by_work * self.batch, self.batch, shown, -context * shown * np.log(self.batch)]
+        return value, np.column_stack([*slopes, *(by_floor * slope for slope in by_experts)])

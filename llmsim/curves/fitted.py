@@ -48,6 +48,10 @@ class Fitted:
             error[part] = np.sqrt(np.einsum("ij,ij->i", along, along) + scatter**2)
         return value, error
 
+    def value(self, *inputs: IntArray) -> FloatArray:
+        """Predictions without their errors, shape (n,)."""
+        return self.form.design(*inputs).evaluate(self.theta)[0]
+
     def interval(self, *inputs: IntArray, level: float = 0.9) -> tuple[FloatArray, FloatArray]:
         """Lower and upper end of the prediction interval of a new trial, each of shape (n,).
 

@@ -73,9 +73,11 @@ def fit(form: Form, design: Design, measured: FloatArray, unit: str) -> Fit:
     options: dict[str, Any] = {"jac": slope, "x_scale": "jac", "ftol": 1e-12, "xtol": 1e-10, "gtol": 1e-12}
     if form.robust_scale is not None:
         options.update(loss="soft_l1", f_scale=form.robust_scale)
-    result = model.fit(
-        measured, params, x=design, weights=weight, method="least_squares", max_nfev=2000, fit_kws=options
-    )
+    # A parameter that the trials do not determine has no error in lmfit's report; ours is worked out below.
+    with np.errstate(invalid="ignore"):
+        result = model.fit(
+            measured, params, x=design, weights=weight, method="least_squares", max_nfev=2000, fit_kws=options
+        )
     theta = _snapped(form, np.array([result.params[name].value for name in names]), start)
     theta = refit(form, design, measured, theta)
     covariance, scatter = uncertainty(form, design, measured, theta)

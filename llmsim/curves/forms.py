@@ -14,9 +14,11 @@ FORMS = Registry(
     entry_points="llmsim.curves",
     built_in={
         "decode": "llmsim.curves.decode:Decode",
+        "decode_energy": "llmsim.curves.phase_energy:DecodeEnergy",
         "interaction": "llmsim.curves.interaction:Interaction",
         "phase_energy": "llmsim.curves.phase_energy:PhaseEnergy",
         "prefill": "llmsim.curves.prefill:Prefill",
+        "prefill_energy": "llmsim.curves.phase_energy:PrefillEnergy",
         "recompute": "llmsim.curves.recompute:Recompute",
         "roofline": "llmsim.curves.roofline:Roofline",
     },
@@ -25,6 +27,8 @@ FORMS = Registry(
 # Which forms `auto` chooses from, for trials of whole queries without a KV cache.
 CANDIDATES: tuple[str, ...] = ("recompute", "roofline")
 AUTO = "auto"
+# Forms of one phase of a batch; all others are of whole queries.
+PHASE_FORMS = ("decode", "decode_energy", "phase_energy", "prefill", "prefill_energy")
 
 
 def build(name: str, settings: Mapping[str, Any] | None = None) -> Form:

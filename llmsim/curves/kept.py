@@ -39,7 +39,7 @@ class Asked:
 
     Attributes:
         trials: all trials; compared by their hash.
-        system, model, n_devices, form: as in `llmsim.curves.library.fit`.
+        system, model, n_devices, kv_cache, form: as in `llmsim.curves.library.fit`.
         trials_sha256: of the trials.
     """
 
@@ -47,12 +47,19 @@ class Asked:
     system: str
     model: str
     n_devices: int | None
+    kv_cache: bool | None
     form: str | Form
     trials_sha256: str
 
 
 def fit(
-    trials: Trials, *, system: str, model: str, n_devices: int | None = None, form: str | Form = "auto"
+    trials: Trials,
+    *,
+    system: str,
+    model: str,
+    n_devices: int | None = None,
+    kv_cache: bool | None = None,
+    form: str | Form = "auto",
 ) -> FittedCurve:
     """As `llmsim.curves.library.fit`, but a fit that was made before is not made again.
 
@@ -61,7 +68,7 @@ def fit(
     Raises:
         NoCurve, InputError: as the library does.
     """
-    return _held(Asked(trials, system, model, n_devices, form, trials.sha256))
+    return _held(Asked(trials, system, model, n_devices, kv_cache, form, trials.sha256))
 
 
 def cache_folder() -> Path | None:
@@ -99,7 +106,12 @@ def _held(asked: Asked) -> FittedCurve:
 
 def _fit(asked: Asked) -> FittedCurve:
     return library.fit(
-        asked.trials, system=asked.system, model=asked.model, n_devices=asked.n_devices, form=asked.form
+        asked.trials,
+        system=asked.system,
+        model=asked.model,
+        n_devices=asked.n_devices,
+        kv_cache=asked.kv_cache,
+        form=asked.form,
     )
 
 
@@ -110,7 +122,7 @@ def _is_ours(form: str | Form) -> bool:
 
 def _key(asked: Asked) -> str:
     form = asked.form if isinstance(asked.form, str) else [asked.form.name, dataclasses.asdict(asked.form)]  # type: ignore[call-overload]
-    parts = [asked.trials_sha256, asked.system, asked.model, asked.n_devices, form, _code()]
+    parts = [asked.trials_sha256, asked.system, asked.model, asked.n_devices, asked.kv_cache, form, _code()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

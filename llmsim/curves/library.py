@@ -11,10 +11,10 @@ import numpy as np
 from llmsim.curves.form import Form
 from llmsim.curves.part import Part
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_fit import UNITS, end_to_end, fit_phases
+from llmsim.curves.phase_fit import UNITS, Phased, end_to_end, fit_phases, phased_rows
 from llmsim.curves.query import FittedQueryCurve
-from llmsim.curves.query_fit import fit_queries
-from llmsim.curves.select import NoCurve, grid_rows, rows_of, source_of
+from llmsim.curves.query_fit import TARGETS, fit_queries
+from llmsim.curves.select import NoCurve, conditions, grid_rows, rows_of, source_of
 from llmsim.curves.validate import LEVEL, LeftOut
 from llmsim.errors import InputError
 from llmsim.trials.table import Trials
@@ -44,9 +44,17 @@ class FittedCurve:
     provenance: dict[str, Any]
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """`<model>@<system>x<devices>`, and `-no-cache` where there is a curve with a KV cache too."""
+        p = self.provenance
+        other = "-no-cache" if p["kv_cache_measured"] == "both" and not self.kv_cache else ""
+        return f"{p['model']}@{p['system']}x{self.n_devices}{other}"
+
     def report(self) -> str:
         """lmfit's report of each part, headed by its left-out error."""
         whose = f"{self.provenance['model']} on {self.provenance['system']} x{self.n_devices}"
+        whose += "" if self.provenance["kv_cache_measured"] != "both" or self.kv_cache else ", no KV cache"
         texts = []
         for name, part in self.curve.parts().items():
             error = self.provenance["curves"][name]["loco_mape_pct"]
@@ -78,12 +86,21 @@ def fit(
         InputError: mixed conditions, too few settings, an unknown form.
     """
     rows = rows_of(trials, system, model, n_devices, kv_cache)
-    if bool(rows["kv_cache"][0]):
-        return _of_phases(rows, form)
+    of_model = trials.usable().where(system=system, model=model)
+    fitted = _of_phases(rows, form) if bool(rows["kv_cache"][0]) else _of_queries(trials, rows, form)
+    measured = {cached for _, cached in conditions(of_model)}
+    fitted.provenance["kv_cache_measured"] = (
+        "both" if len(measured) > 1 else "on" if fitted.kv_cache else "off"
+    )
+    return fitted
+
+
+def _of_queries(trials: Trials, rows: Trials, form: str | Form) -> FittedCurve:
+    what = f"{rows['model'][0]} on {rows['system'][0]}"
     rows = grid_rows(rows.where(batch=1))
     if not len(rows):
         raise NoCurve(
-            f"no curve for {model} on {system}: without a KV cache only trials of batch 1 give a curve; "
+            f"no curve for {what}: without a KV cache only trials of batch 1 give a curve; "
             "these are of larger batches."
         )
     curve, parts = fit_queries(trials, rows, form)
@@ -94,16 +111,16 @@ def fit(
     )
 
 
-def rows_behind(trials: Trials, fitted: FittedCurve) -> Trials:
-    """The trials that a fitted curve came from, in the order of its left-out predictions."""
+def rows_behind(trials: Trials, fitted: FittedCurve) -> dict[str, Trials]:
+    """The trials that each part of a fitted curve came from, in the order of its left-out predictions."""
     p = fitted.provenance
     rows = rows_of(trials, p["system"], p["model"], fitted.n_devices, fitted.kv_cache)
-    return phased_rows(rows) if fitted.kv_cache else grid_rows(rows.where(batch=1))
-
-
-def phased_rows(rows: Trials) -> Trials:
-    """The rows that state both phases."""
-    return rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
+    if fitted.kv_cache:
+        phased = Phased.of(rows)
+        return {part: phased.rows_of(part) for part in fitted.left_out}
+    grid = grid_rows(rows.where(batch=1))
+    columns = {part: grid[TARGETS[part][0]] for part in fitted.left_out}
+    return {part: grid.take(np.isfinite(column)) for part, column in columns.items()}
 
 
 def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
@@ -114,11 +131,12 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
             "phase curves; use curve=auto."
         )
     curve, parts = fit_phases(rows)
-    phased = phased_rows(rows)
+    phased, used = Phased.of(rows), phased_rows(rows)
     errors = {name: part.left_out for name, part in parts.items()}
-    errors["runtime"] = end_to_end(phased, parts)
-    provenance = _provenance(phased, parts, errors) | {"domain": curve.domain.as_dict()}
-    batch = int(phased["batch"].max())
+    if not phased.apart:
+        errors["runtime"] = end_to_end(phased.whole, parts)
+    provenance = _provenance(used, parts, errors) | {"domain": curve.domains()}
+    batch = int(phased.decode["batch"].max())
     return FittedCurve(
         curve, int(rows["n_devices"][0]), True, batch, str(rows["precision"][0]), provenance, errors
     )
@@ -126,6 +144,7 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
 
 def _provenance(rows: Trials, parts: dict[str, Part], errors: dict[str, LeftOut]) -> dict[str, Any]:
     """Plain data that says where the curves come from and how wrong they are."""
+    powered = bool({"energy", "decode_energy"} & set(parts))
     return {
         "source": source_of(rows),
         "system": str(rows["system"][0]),
@@ -134,14 +153,34 @@ def _provenance(rows: Trials, parts: dict[str, Part], errors: dict[str, LeftOut]
         "experiments": rows.distinct("experiment"),
         "n_trials": len(rows),
         "trials_sha256": rows.sha256,
-        "left_out_error": {
-            f"{target}_mape_pct": errors[target].mape_pct if target in errors else None
-            for target in ("energy", "runtime")
-        },
+        "left_out_error": _left_out_error(errors),
         "left_out_by": "cell",
         "interval_level": LEVEL,
-        "energy_scope": str(rows["scope"][0]) if "energy" in parts else None,
-        "energy_absent_because": None if "energy" in parts else "no measurement",
+        "energy_scope": str(rows["scope"][0]) if powered else None,
+        "energy_absent_because": None if powered else "no measurement",
         "method": str(rows["method"][0]),
         "curves": {name: part.described(UNITS[name]) for name, part in parts.items()},
     }
+
+
+def _left_out_error(errors: Mapping[str, LeftOut]) -> dict[str, float | None]:
+    """MAPE of energy and runtime, and of each phase, percent; None where there is none.
+
+    Where phases were measured apart a query's error is at most the larger of theirs, which is what is given.
+    """
+
+    def of(*names: str) -> float | None:
+        return max((errors[name].mape_pct for name in names if name in errors), default=None)
+
+    found = {
+        "energy_mape_pct": of("energy") if "energy" in errors else of("prefill_energy", "decode_energy"),
+        "runtime_mape_pct": of("runtime") if "runtime" in errors else of("prefill", "decode"),
+    }
+    if "prefill" in errors:
+        found |= {
+            "prefill_time_mape_pct": of("prefill"),
+            "decode_time_mape_pct": of("decode"),
+            "prefill_energy_mape_pct": of("prefill_energy"),
+            "decode_energy_mape_pct": of("decode_energy"),
+        }
+    return found

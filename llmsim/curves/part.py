@@ -41,26 +41,39 @@ class Part:
         }
 
 
-def fit_part(
-    form: Form, inputs: Sequence[IntArray], measured: FloatArray, cells: IntArray, unit: str, what: str
-) -> Part:
-    """A form fitted to measurements, and its leave-one-cell-out predictions.
+@dataclass(frozen=True)
+class Sample:
+    """Measurements that a form is fitted to.
 
-    Args:
-        form: the family.
+    Attributes:
         inputs: the form's inputs in its order, each of shape (n,).
         measured: joules or seconds, shape (n,).
         cells: label of each trial's cell, shape (n,); repeats leave together.
         unit: J or s.
         what: whose, for errors.
+        unseen: the inputs with what was measured at the trial itself replaced by predictions of curves that
+            did not see it; None: no input was measured.
+    """
+
+    inputs: Sequence[IntArray]
+    measured: FloatArray
+    cells: IntArray
+    unit: str
+    what: str
+    unseen: Sequence[IntArray] | None = None
+
+
+def fit_part(form: Form, sample: Sample) -> Part:
+    """A form fitted to measurements, and its leave-one-cell-out predictions.
 
     Raises:
         InputError: the trials cannot determine the form.
     """
-    refuse_unfit(measured, cells, len(form.parameters()), what)
-    design = form.design(*inputs)
-    best = fitting.fit(form, design, measured, unit)
-    left_out = leave_out(form, design, measured, best.theta, cells)
+    refuse_unfit(sample.measured, sample.cells, len(form.parameters()), sample.what)
+    design = form.design(*sample.inputs)
+    best = fitting.fit(form, design, sample.measured, sample.unit)
+    unseen = None if sample.unseen is None else form.design(*sample.unseen)
+    left_out = leave_out(form, design, sample.measured, best.theta, sample.cells, unseen)
     if not np.all(np.isfinite(left_out.predicted)):
-        raise InputError(f"{what}: the form '{form.name}' cannot be fitted to these trials.")
+        raise InputError(f"{sample.what}: the form '{form.name}' cannot be fitted to these trials.")
     return Part(Fitted(form, best.theta, best.covariance, left_out.scatter(), best.report), left_out)

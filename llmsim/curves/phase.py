@@ -10,6 +10,7 @@ from llmsim.curves.cost import BoolArray, Cost
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.joules import Pass, PhaseJoules, Steps
 
 Amount = IntArray | int
 
@@ -21,19 +22,28 @@ class FittedPhaseCurve:
     Attributes:
         prefill_time: seconds of a pass over prompts, by (prompts, sum of tokens, sum of squares).
         decode_time: seconds of a step, by (batch, total context); affine in the context.
-        phase_energy: joules by (prompt tokens, steps, steps*batch); None where no energy was measured.
-        domain: batch and tokens of one query (prompt and answer) that were measured together.
+        energy: joules of passes and steps; None where no energy was measured.
+        prompts: prompts of a pass and tokens of each that were measured together.
+        contexts: batch and tokens of one query (prompt and answer) that were measured together.
     """
 
     prefill_time: Fitted
     decode_time: Fitted
-    phase_energy: Fitted | None
-    domain: Domain
+    energy: PhaseJoules | None
+    prompts: Domain
+    contexts: Domain
 
     def parts(self) -> dict[str, Fitted]:
         """The fitted curves by name."""
         parts = {"prefill": self.prefill_time, "decode": self.decode_time}
-        return parts if self.phase_energy is None else {**parts, "energy": self.phase_energy}
+        return parts if self.energy is None else {**parts, **self.energy.parts()}
+
+    def domains(self) -> dict[str, list[int]]:
+        """The measured ranges, for people and files."""
+        prompts, contexts = self.prompts.as_dict(), self.contexts.as_dict()
+        if prompts == contexts:
+            return contexts
+        return {**{f"prefill_{key}": span for key, span in prompts.items()}, **contexts}
 
     def prefill(self, tokens: Amount, past: Amount = 0) -> Cost:
         """Cost of one pass over the prompts of a batch.
@@ -53,10 +63,12 @@ class FittedPhaseCurve:
         count = np.full(shape, prompts)
         inputs = [x.reshape(-1) for x in (count, total, squares)]
         seconds, seconds_se = self.prefill_time.predict(*inputs)
-        outside = self.domain.outside(count.reshape(-1), new.max(axis=-1).reshape(-1))
+        outside = self.prompts.outside(count.reshape(-1), new.max(axis=-1).reshape(-1))
         outside = outside | (old.max(axis=-1) > 0).reshape(-1)
-        joules, joules_se = self._energy(inputs[1], np.zeros_like(inputs[1]), np.zeros_like(inputs[1]))
-        return _cost((seconds, seconds_se, joules, joules_se), outside, shape)
+        joules: tuple[FloatArray | None, FloatArray | None] = (None, None)
+        if self.energy is not None:
+            joules = self.energy.of_passes(Pass(inputs[1], inputs[2], seconds))
+        return _cost((seconds, seconds_se, *joules), outside, shape)
 
     def decode(self, batch: Amount, context: Amount, steps: Amount) -> Cost:
         """Cost of consecutive steps of a batch, each of which adds one token to every query: a closed sum.
@@ -72,12 +84,13 @@ class FittedPhaseCurve:
         b, c, n = np.broadcast_arrays(batch, context, steps)
         shape = b.shape
         b, c, n = (np.atleast_1d(x).reshape(-1) for x in (b, c, n))
-        mean_context = c + b * np.maximum(n - 1, 0) / 2
-        step, step_se = self.decode_time.predict(b, mean_context)
+        stretch, step_se = self._steps(b, c, n)
         per_query = np.ceil((c + b * np.maximum(n - 1, 0)) / b)
-        outside = self.domain.outside(b, per_query)
-        joules, joules_se = self._energy(np.zeros_like(n), n, n * b)
-        return _cost((n * step, n * step_se, joules, joules_se), outside, shape)
+        outside = self.contexts.outside(b, per_query)
+        joules: tuple[FloatArray | None, FloatArray | None] = (None, None)
+        if self.energy is not None:
+            joules = self.energy.of_steps(stretch)
+        return _cost((n * stretch.mean_s, n * step_se, *joules), outside, shape)
 
     def steps_until(self, batch: int, context: int, seconds: float) -> int:
         """The least number of steps that take at least `seconds`: the first boundary at or after then.
@@ -113,20 +126,29 @@ class FittedPhaseCurve:
         """
         tau_in, tau_out = np.atleast_1d(tau_in), np.atleast_1d(tau_out)
         b = np.broadcast_to(batch, tau_in.shape)
-        prompts, prompts_se = self.prefill_time.predict(b, b * tau_in, b * tau_in**2)
+        tokens, squares = b * tau_in, b * tau_in**2
+        prompts, prompts_se = self.prefill_time.predict(b, tokens, squares)
         steps = tau_out - 1
-        step, step_se = self.decode_time.predict(b, b * (tau_in + tau_out / 2))
-        joules, joules_se = self._energy(b * tau_in, steps, steps * b)
+        stretch, step_se = self._steps(b, b * (tau_in + 1), steps)
+        joules, joules_se = None, None
+        if self.energy is not None:
+            joules, joules_se = self.energy.of_both(Pass(tokens, squares, prompts), stretch)
+        # Prompts may come in several passes, so their number was measured if one of such a length was.
+        few = np.minimum(b, self.prompts.least[0])
         return Cost(
-            prompts + steps * step,
+            prompts + steps * stretch.mean_s,
             np.hypot(prompts_se, steps * step_se),
             joules,
             joules_se,
-            self.domain.outside(b, tau_in + tau_out),
+            self.prompts.outside(few, tau_in) | self.contexts.outside(b, tau_in + tau_out),
         )
 
-    def _energy(self, *inputs: IntArray) -> tuple[FloatArray | None, FloatArray | None]:
-        return (None, None) if self.phase_energy is None else self.phase_energy.predict(*inputs)
+    def _steps(self, batch: IntArray, context: IntArray, count: IntArray) -> tuple[Steps, FloatArray]:
+        """Stretches of decode steps with their seconds, and the standard error of the mean step."""
+        mean_context = context + batch * np.maximum(count - 1, 0) / 2
+        mean_s, error_s = self.decode_time.predict(batch, mean_context)
+        first_s = self.decode_time.value(batch, context)
+        return Steps(batch, context, count, first_s, mean_s), error_s
 
 
 def _cost(values: tuple[FloatArray | None, ...], outside: BoolArray, shape: tuple[int, ...]) -> Cost:

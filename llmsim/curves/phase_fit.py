@@ -1,58 +1,128 @@
-"""Curves of phases from trials of batches with a KV cache."""
+"""Curves of phases from trials of batches with a KV cache.
+
+A trial states one phase, or both of a whole run. The curves join what was measured: prefill is fitted to the
+trials that state it, decode to those that state that; joules to single phases where there are such, or else
+to whole runs.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
-from llmsim.curves.part import Part, fit_part
+from llmsim.curves.form import Form
+from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
+from llmsim.curves.part import Part, Sample, fit_part
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_energy import PhaseEnergy
+from llmsim.curves.phase_energy import DecodeEnergy, PhaseEnergy, PrefillEnergy
 from llmsim.curves.prefill import Prefill
 from llmsim.curves.select import NoCurve, refuse_constant
 from llmsim.curves.validate import LeftOut, groups_of
 from llmsim.trials.table import Trials
 
-UNITS = {"prefill": "s", "decode": "s", "energy": "J", "runtime": "s"}
+UNITS = {
+    "prefill": "s",
+    "decode": "s",
+    "energy": "J",
+    "prefill_energy": "J",
+    "decode_energy": "J",
+    "runtime": "s",
+}
+# A form with more parameters is worth them where its left-out error is at most this part of the other's.
+WORTH_MORE = 0.8
+# A step over all experts takes several times one over a few: no dense model gains this much by them.
+WORTH_EXPERTS = 0.2
+
+
+@dataclass(frozen=True)
+class Phased:
+    """Trials by what they state.
+
+    Attributes:
+        prefill, decode: those that state that phase.
+        whole: those that state both, of one run.
+    """
+
+    prefill: Trials
+    decode: Trials
+    whole: Trials
+
+    @classmethod
+    def of(cls, rows: Trials) -> Phased:
+        """The rows, sorted."""
+        prefill, decode = np.isfinite(rows["prefill_s"]), np.isfinite(rows["decode_step_s"])
+        return cls(rows.take(prefill), rows.take(decode), rows.take(prefill & decode))
+
+    @property
+    def apart(self) -> bool:
+        """Whether phases were measured one at a time."""
+        return len(self.whole) < max(len(self.prefill), len(self.decode))
+
+    def rows_of(self, part: str) -> Trials:
+        """The trials that a part was fitted to, in the order of its left-out predictions."""
+        if part in ("energy", "runtime"):
+            return powered(self.whole) if part == "energy" else self.whole
+        rows = self.prefill if part.startswith("prefill") else self.decode
+        return rows.take(_one_phase_joules(rows)) if part.endswith("energy") else rows
+
+
+def phased_rows(rows: Trials) -> Trials:
+    """The rows that state a phase, or both."""
+    return rows.take(np.isfinite(rows["prefill_s"]) | np.isfinite(rows["decode_step_s"]))
+
+
+def powered(rows: Trials) -> Trials:
+    """The rows that state joules."""
+    return rows.take(np.isfinite(rows["energy_j"]))
 
 
 def fit_phases(rows: Trials) -> tuple[FittedPhaseCurve, dict[str, Part]]:
-    """The phase curve of one target, and its parts (`prefill`, `decode`, and `energy` where measured).
+    """The phase curve of one target, and its parts.
+
+    `prefill` and `decode` are of seconds; where joules were measured there are `prefill_energy` and
+    `decode_energy`, or the `energy` of whole runs.
 
     Args:
         rows: the target's usable trials, all with a KV cache.
 
     Raises:
-        NoCurve: the trials state no phases.
+        NoCurve: the trials do not state both phases.
         InputError: they cannot determine a form.
     """
     what = f"{rows['model'][0]} on {rows['system'][0]}"
-    phased = rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
-    if not len(phased):
+    phased = Phased.of(rows)
+    if not (len(phased.prefill) and len(phased.decode)):
         raise NoCurve(
-            f"no curve for {what}: its trials with a KV cache lack prefill_s or decode_step_s. Give both, "
-            "or measure it with task=characterize."
+            f"no curve for {what}: its trials with a KV cache lack prefill_s or decode_step_s. Give both, in "
+            "the same rows or in rows of their own, or measure it with task=characterize."
         )
-    refuse_constant(phased, ("batch", "tau_in"), what)
-    parts = {"prefill": _prefill(phased, what), "decode": _decode(phased, what)}
-    powered = phased.take(np.isfinite(phased["energy_j"]))
-    if len(powered):
-        parts["energy"] = _energy(powered, what)
-    batch, tau_in = phased["batch"], phased["tau_in"]
-    domain = Domain.of(("batch", "tokens"), batch, tau_in + phased["tau_out"])
-    domain = dataclasses.replace(domain, least=(int(batch.min()), int(tau_in.min())))
-    fitted = {name: part.fitted for name, part in parts.items()}
-    return FittedPhaseCurve(fitted["prefill"], fitted["decode"], fitted.get("energy"), domain), parts
+    refuse_constant(phased.prefill, ("batch", "tau_in"), f"{what}, prefill")
+    refuse_constant(phased.decode, ("batch", "tau_in"), f"{what}, decode step")
+    decode = _decode(phased.decode, what)
+    parts = {"prefill": _prefill(phased.prefill, what, _miss(decode) is not None), "decode": decode}
+    energy: PhaseJoules | None = None
+    if phased.apart:
+        parts |= _joules_apart(phased, parts, what)
+        if "decode_energy" in parts:
+            energy = JoulesApart(parts["prefill_energy"].fitted, parts["decode_energy"].fitted)
+    elif len(powered(phased.whole)):
+        parts["energy"] = _joules_together(powered(phased.whole), what)
+        energy = JoulesTogether(parts["energy"].fitted)
+    prompts, contexts = _domains(phased)
+    return FittedPhaseCurve(parts["prefill"].fitted, parts["decode"].fitted, energy, prompts, contexts), parts
 
 
 def end_to_end(rows: Trials, parts: dict[str, Part]) -> LeftOut:
     """Whole runtimes from left-out phases: neither saw the trial's batch and prompt, or its cell.
 
     Args:
-        rows: the trials that the parts were fitted to.
+        rows: the trials that the parts were fitted to, each of which states both phases.
     """
     steps = rows["tau_out"] - 1
     prefill, decode = parts["prefill"].left_out, parts["decode"].left_out
@@ -65,31 +135,107 @@ def end_to_end(rows: Trials, parts: dict[str, Part]) -> LeftOut:
     )
 
 
-def _prefill(rows: Trials, what: str) -> Part:
+def prefill_inputs(rows: Trials) -> tuple[NDArray[np.int64], ...]:
+    """Inputs of `Prefill`: prompts, their tokens, the tokens' squares, each of shape (n,)."""
     batch, tau_in = rows["batch"], rows["tau_in"]
+    return batch, batch * tau_in, batch * tau_in**2
+
+
+def decode_inputs(rows: Trials) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Inputs of `Decode`: batch, and total context of the mean step, each of shape (n,)."""
+    batch, tau_in, tau_out = rows["batch"], rows["tau_in"], rows["tau_out"]
+    # Steps k = 1 .. tau_out - 1 attend to tau_in + k tokens a query: on average tau_in + tau_out / 2.
+    return batch, batch * (tau_in + tau_out / 2)
+
+
+def _domains(phased: Phased) -> tuple[Domain, Domain]:
+    """What was measured of prompts, and of contexts."""
+    decode = phased.decode
+    batch, tau_in = decode["batch"], decode["tau_in"]
+    contexts = Domain.of(("batch", "tokens"), batch, tau_in + decode["tau_out"])
+    contexts = dataclasses.replace(contexts, least=(int(batch.min()), int(tau_in.min())))
+    if not phased.apart:
+        return contexts, contexts
+    return Domain.of(("batch", "tokens"), phased.prefill["batch"], phased.prefill["tau_in"]), contexts
+
+
+def _prefill(rows: Trials, what: str, routed: bool) -> Part:
     # The answer's length does not touch the prompt: trials of one batch and prompt are one cell.
-    inputs = (batch, batch * tau_in, batch * tau_in**2)
-    return fit_part(Prefill(), inputs, rows["prefill_s"], groups_of(batch, tau_in), "s", f"{what}, prefill")
+    cells = groups_of(rows["batch"], rows["tau_in"])
+    sample = Sample(prefill_inputs(rows), rows["prefill_s"], cells, "s", f"{what}, prefill")
+    forms = [Prefill(), Prefill(sharpness=None)]
+    if routed:
+        forms.append(Prefill(sharpness=None, routed=True))
+    return _least_error(forms, sample, WORTH_MORE)
 
 
 def _decode(rows: Trials, what: str) -> Part:
-    batch, tau_in, tau_out = rows["batch"], rows["tau_in"], rows["tau_out"]
-    # Steps k = 1 .. tau_out - 1 attend to tau_in + k tokens a query: on average tau_in + tau_out / 2.
-    inputs = (batch, batch * (tau_in + tau_out / 2))
-    cells = groups_of(batch, tau_in, tau_out)
-    return fit_part(Decode(), inputs, rows["decode_step_s"], cells, "s", f"{what}, decode step")
+    cells = groups_of(rows["batch"], rows["tau_in"], rows["tau_out"])
+    sample = Sample(decode_inputs(rows), rows["decode_step_s"], cells, "s", f"{what}, decode step")
+    return _least_error((Decode(), Decode(routed=True)), sample, WORTH_EXPERTS)
 
 
-def _energy(rows: Trials, what: str) -> Part:
+def _least_error(forms: Sequence[Form], sample: Sample, worth: float) -> Part:
+    """The part of whichever form errs least left out; a later one must be worth its parameters."""
+    best = fit_part(forms[0], sample)
+    cells = len(np.unique(sample.cells))
+    for form in forms[1:]:
+        if len(form.parameters()) >= cells:
+            break  # too few settings to tell
+        part = fit_part(form, sample)
+        if part.left_out.mape_pct < worth * best.left_out.mape_pct:
+            best = part
+    return best
+
+
+def _joules_apart(phased: Phased, times: dict[str, Part], what: str) -> dict[str, Part]:
+    """Joules of each phase, where both were measured; seconds that the limit acts on are left out too."""
+    prefill, decode = phased.rows_of("prefill_energy"), phased.rows_of("decode_energy")
+    if not (len(prefill) and len(decode)):
+        return {}
+    seconds = {
+        name: times[name].left_out.predicted[_one_phase_joules(rows)]
+        for name, rows in (("prefill", phased.prefill), ("decode", phased.decode))
+    }
+    _, tokens, squares = prefill_inputs(prefill)
+    of_passes = Sample(
+        (tokens, squares, prefill["prefill_s"]),
+        prefill["energy_j"],
+        groups_of(prefill["batch"], prefill["tau_in"]),
+        "J",
+        f"{what}, prefill energy",
+        unseen=(tokens, squares, seconds["prefill"]),
+    )
+    batch, context = decode_inputs(decode)
+    of_steps = Sample(
+        (batch, context, decode["decode_step_s"]),
+        decode["energy_j"] / (decode["tau_out"] - 1),
+        groups_of(batch, decode["tau_in"], decode["tau_out"]),
+        "J",
+        f"{what}, decode energy",
+        unseen=(batch, context, seconds["decode"]),
+    )
+    return {
+        "prefill_energy": fit_part(PrefillEnergy(miss=_miss(times["prefill"])), of_passes),
+        "decode_energy": fit_part(DecodeEnergy(miss=_miss(times["decode"])), of_steps),
+    }
+
+
+def _one_phase_joules(rows: Trials) -> NDArray[np.bool_]:
+    """Which rows state joules of one phase alone, shape (n,)."""
+    one = np.isfinite(rows["prefill_s"]) != np.isfinite(rows["decode_step_s"])
+    return np.asarray(one & np.isfinite(rows["energy_j"]), dtype=np.bool_)
+
+
+def _miss(time: Part) -> float | None:
+    """The chance that a token misses an expert, where the time curve found experts."""
+    names = [parameter.name for parameter in time.fitted.form.parameters()]
+    return float(time.fitted.theta[names.index("miss")]) if "miss" in names else None
+
+
+def _joules_together(rows: Trials, what: str) -> Part:
     batch, tau_in, tau_out = rows["batch"], rows["tau_in"], rows["tau_out"]
     steps = tau_out - 1
     inputs = (batch * tau_in, steps, steps * batch)
     cells = groups_of(batch, tau_in, tau_out)
-    return fit_part(
-        PhaseEnergy(),
-        inputs,
-        rows["energy_j"],
-        cells,
-        "J",
-        f"{what}, energy",
-    )
+    return fit_part(PhaseEnergy(), Sample(inputs, rows["energy_j"], cells, "J", f"{what}, energy"))

@@ -7,8 +7,8 @@ import numpy as np
 from llmsim.curves.choice import choose
 from llmsim.curves.domain import Domain
 from llmsim.curves.form import Form
-from llmsim.curves.forms import AUTO, build
-from llmsim.curves.part import Part, fit_part
+from llmsim.curves.forms import AUTO, PHASE_FORMS, build
+from llmsim.curves.part import Part, Sample, fit_part
 from llmsim.curves.query import FittedQueryCurve
 from llmsim.curves.select import refuse_constant
 from llmsim.curves.validate import groups_of
@@ -46,10 +46,10 @@ def fit_target(rows: Trials, target: str, form: Form) -> Part:
     """
     column, unit = TARGETS[target]
     what = f"{rows['model'][0]} on {rows['system'][0]}, {target}"
-    if form.name in ("prefill", "decode", "phase_energy"):
+    if form.name in PHASE_FORMS:
         raise InputError(
             f"{what}: the form '{form.name}' is one of phases; these are trials of whole queries."
         )
     refuse_constant(rows, ("tau_in", "tau_out"), what)
     inputs = rows["tau_in"], rows["tau_out"]
-    return fit_part(form, inputs, rows[column], groups_of(*inputs), unit, what)
+    return fit_part(form, Sample(inputs, rows[column], groups_of(*inputs), unit, what))

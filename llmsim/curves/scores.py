@@ -12,9 +12,10 @@ from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import IntArray
 from llmsim.curves.forms import build
 from llmsim.curves.negative import negative
-from llmsim.curves.phase_fit import end_to_end, fit_phases
+from llmsim.curves.phase_check import checks
+from llmsim.curves.phase_fit import Phased, end_to_end, fit_phases
 from llmsim.curves.query_fit import TARGETS, fit_target
-from llmsim.curves.select import GRID, grid_rows, rows_of
+from llmsim.curves.select import GRID, conditions, grid_rows, rows_of
 from llmsim.curves.transfer import contended, noise_floor, transfer
 from llmsim.curves.validate import LeftOut
 from llmsim.trials.table import Trials
@@ -29,7 +30,8 @@ def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> I
 
     Each has `loco_*` (leave-one-cell-out), `interval_*` (90 % intervals), `negative_predictions` (of 4,096
     queries from 1 to 32,768 tokens), and `chosen`: whether the library uses that form. `transfer` has the
-    error on each experiment that the curve was not fitted to; trials that were contended are apart.
+    error on each experiment that the curve was not fitted to (`check`: on trials made to check phases);
+    trials that were contended are apart.
 
     Args:
         trials: all of them: a form is chosen by all models of a system.
@@ -41,10 +43,10 @@ def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> I
         for model in of_system.distinct("model"):
             if only is not None and (system, model) not in only:
                 continue
-            for devices in of_system.where(model=model).distinct("n_devices"):
-                rows = rows_of(trials, system, model, devices)
-                head = {"system": system, "model": model, "n_devices": devices}
-                records = _phases(rows) if bool(rows["kv_cache"][0]) else _queries(trials, rows)
+            for devices, cached in conditions(of_system.where(model=model)):
+                rows = rows_of(trials, system, model, devices, cached)
+                head = {"system": system, "model": model, "n_devices": devices, "kv_cache": cached}
+                records = _phases(trials, rows) if cached else _queries(trials, rows)
                 yield from ({**head, **record} for record in records)
 
 
@@ -58,7 +60,8 @@ def _queries(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
         chosen = choose(trials, system, target)
         for name in QUERY_FORMS:
             part = fit_target(measured, target, build(name))
-            others = _transfers(trials.where(system=system, model=model), rows, part.fitted, target)
+            every = trials.where(system=system, model=model, kv_cache=False)
+            others = _transfers(every, rows, part.fitted, target)
             yield {
                 "target": target,
                 "form": name,
@@ -88,21 +91,32 @@ def _transfers(all_rows: Trials, rows: Trials, fitted: Fitted, target: str) -> d
     return {"transfer": errors, "transfer_contended": apart or None}
 
 
-def _phases(rows: Trials) -> Iterator[dict[str, Any]]:
-    _, parts = fit_phases(rows)
-    phased = rows.take(np.isfinite(rows["prefill_s"]) & np.isfinite(rows["decode_step_s"]))
+def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
+    curve, parts = fit_phases(rows)
+    phased = Phased.of(rows)
     batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
+    passes = batch, batch * tokens, batch * tokens**2
     grids: dict[str, tuple[IntArray, ...]] = {
-        "prefill": (batch, batch * tokens, batch * tokens**2),
+        "prefill": passes,
         "decode": (batch, batch * tokens),
         "energy": (batch * tokens, tokens, batch * tokens),
+        "prefill_energy": (*passes[1:], curve.prefill_time.value(*passes)),
+        "decode_energy": (batch, batch * tokens, curve.decode_time.value(batch, batch * tokens)),
     }
+    checked = checks(trials, rows, curve)
     for name, part in parts.items():
-        noise = noise_floor(phased, "energy").median_cv_pct if name == "energy" else None
+        of = "energy" if name.endswith("energy") else "runtime"
+        # Repeats of a phase tell its noise where the row's joules and seconds are that phase's alone.
+        alone = phased.apart or name == "energy"
+        noise = noise_floor(phased.rows_of(name), of).median_cv_pct if alone else None
         negative = _negative(part.fitted, *grids[name])
-        yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise)
-    noise = noise_floor(phased, "runtime").median_cv_pct
-    yield _phase_record("runtime", "prefill+decode", end_to_end(phased, parts), 0, noise)
+        transfer = {"check": checked[name]} if name in checked else None
+        yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise) | {
+            "transfer": transfer
+        }
+    if not phased.apart:
+        noise = noise_floor(phased.whole, "runtime").median_cv_pct
+        yield _phase_record("runtime", "prefill+decode", end_to_end(phased.whole, parts), 0, noise)
 
 
 def _phase_record(

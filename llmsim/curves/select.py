@@ -28,7 +28,7 @@ def rows_of(
 
     Args:
         n_devices: the fewest that were measured, if None.
-        kv_cache: whichever was measured, if None.
+        kv_cache: whichever was measured, if None; with one where both were.
 
     Raises:
         NoCurve: there are none.
@@ -47,11 +47,18 @@ def rows_of(
         raise NoCurve(
             f"no curve for {model} on {system}: it was not measured there (measured: {known}). {REMEDY}"
         )
-    rows = _narrow(rows, "kv_cache", kv_cache, f"{model} on {system}")
+    cached = True if kv_cache is None and rows["kv_cache"].any() else kv_cache
+    rows = _narrow(rows, "kv_cache", cached, f"{model} on {system}")
     devices = rows.distinct("n_devices")[0] if n_devices is None else n_devices
     rows = _narrow(rows, "n_devices", devices, f"{model} on {system}")
     refuse_mixed(rows, f"{model} on {system}")
     return rows
+
+
+def conditions(rows: Trials) -> list[tuple[int, bool]]:
+    """Numbers of devices, and with or without a KV cache, under which a model was measured, in that order."""
+    measured = sorted(set(zip(rows["n_devices"].tolist(), rows["kv_cache"].tolist(), strict=True)))
+    return [(int(devices), bool(cached)) for devices, cached in measured]
 
 
 def _narrow(rows: Trials, name: str, value: object, what: str) -> Trials:

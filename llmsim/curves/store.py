@@ -12,12 +12,13 @@ import numpy as np
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.forms import build
+from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.library import FittedCurve
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.query import FittedQueryCurve
 from llmsim.errors import InputError
 
-VERSION = 1  # of the file's layout
+VERSION = 2  # of the file's layout
 HEAD = (
     "# Fitted curves of one target; parameters are in the order of the form. Written by llmsim, read by it.\n"
 )
@@ -66,30 +67,50 @@ def as_dict(fitted: FittedCurve) -> dict[str, Any]:
         "batch": fitted.batch,
         "precision": fitted.precision,
         "parts": {name: _fitted_as_dict(part) for name, part in curve.parts().items()},
-        "domain": {
-            "names": list(curve.domain.names),
-            "least": list(curve.domain.least),
-            "corners": [list(corner) for corner in curve.domain.corners],
-        },
+        "domains": {name: _domain_as_dict(domain) for name, domain in _domains(curve).items()},
         "provenance": fitted.provenance,
     }
 
 
 def from_dict(data: dict[str, Any]) -> FittedCurve:
     """The fitted curve in plain data that `as_dict` made."""
-    domain = Domain(
-        tuple(data["domain"]["names"]),
-        tuple(data["domain"]["least"]),
-        tuple((first, second) for first, second in data["domain"]["corners"]),
-    )
+    domains = {name: _domain_from_dict(domain) for name, domain in data["domains"].items()}
     parts = {name: _fitted_from_dict(part) for name, part in data["parts"].items()}
     curve: FittedQueryCurve | FittedPhaseCurve
     if data["kind"] == "phase":
-        curve = FittedPhaseCurve(parts["prefill"], parts["decode"], parts.get("energy"), domain)
+        energy: PhaseJoules | None = None
+        if "energy" in parts:
+            energy = JoulesTogether(parts["energy"])
+        elif "decode_energy" in parts:
+            energy = JoulesApart(parts["prefill_energy"], parts["decode_energy"])
+        curve = FittedPhaseCurve(parts["prefill"], parts["decode"], energy, **domains)
     else:
-        curve = FittedQueryCurve(parts.get("runtime"), parts.get("energy"), domain)
+        curve = FittedQueryCurve(parts.get("runtime"), parts.get("energy"), **domains)
     return FittedCurve(
         curve, data["n_devices"], data["kv_cache"], data["batch"], data["precision"], data["provenance"]
+    )
+
+
+def _domains(curve: FittedQueryCurve | FittedPhaseCurve) -> dict[str, Domain]:
+    """A curve's domains by the names of its fields."""
+    if isinstance(curve, FittedPhaseCurve):
+        return {"prompts": curve.prompts, "contexts": curve.contexts}
+    return {"domain": curve.domain}
+
+
+def _domain_as_dict(domain: Domain) -> dict[str, Any]:
+    return {
+        "names": list(domain.names),
+        "least": list(domain.least),
+        "corners": [list(corner) for corner in domain.corners],
+    }
+
+
+def _domain_from_dict(data: dict[str, Any]) -> Domain:
+    return Domain(
+        tuple(data["names"]),
+        tuple(data["least"]),
+        tuple((first, second) for first, second in data["corners"]),
     )
 
 

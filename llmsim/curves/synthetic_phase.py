@@ -8,13 +8,14 @@ from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import Form
+from llmsim.curves.joules import JoulesTogether
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_energy import PhaseEnergy
 from llmsim.curves.prefill import Prefill
 
 # About an 8B model on one H200, in round numbers: seconds (and joules) a pass, prompt, kilotoken, ...
 PREFILL_S = (4e-3, 5e-4, 3.2e-2, 5e-4)
-DECODE_S = (4e-3, 1.2e-5, 1.5e-5, 3e-5, 4.0)
+DECODE_S = (4e-3, 1.2e-5, 1.5e-5, 3e-5, 0.0)
 ENERGY_J = (20.0, 1.6, 3e-2)
 
 # What `tests/benchmarks/simulation.py` names.
@@ -24,11 +25,13 @@ MAX_BATCH = 256
 
 def synthetic_phase() -> FittedPhaseCurve:
     """A phase curve with round parameters and no error, of batches to 256 and contexts to 131,072 tokens."""
+    domain = Domain.of(("batch", "tokens"), np.array([1, MAX_BATCH]), np.array([2, CONTEXT_TOKENS]))
     return FittedPhaseCurve(
         prefill_time=_exact(Prefill(sharpness=4.0), PREFILL_S),
         decode_time=_exact(Decode(), DECODE_S),
-        phase_energy=_exact(PhaseEnergy(), ENERGY_J),
-        domain=Domain.of(("batch", "tokens"), np.array([1, MAX_BATCH]), np.array([2, CONTEXT_TOKENS])),
+        energy=JoulesTogether(_exact(PhaseEnergy(), ENERGY_J)),
+        prompts=domain,
+        contexts=domain,
     )
 
 

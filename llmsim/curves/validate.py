@@ -107,14 +107,22 @@ def groups_of(*columns: IntArray) -> NDArray[np.int64]:
 
 
 def leave_out(
-    form: Form, design: Design, measured: FloatArray, theta: FloatArray, groups: IntArray
+    form: Form,
+    design: Design,
+    measured: FloatArray,
+    theta: FloatArray,
+    groups: IntArray,
+    unseen: Design | None = None,
 ) -> LeftOut:
     """Each group predicted by the form refitted to all the others.
 
     Args:
         theta: the parameters fitted to all trials, from which refits start, shape (p,).
         groups: label of each trial, shape (n,): its cell, so that repeats leave together, or its level.
+        unseen: what a trial's prediction is made from, where that differs from what its fit sees: an input
+            that was measured with it must itself be predicted without it.
     """
+    unseen = unseen or design
     covariance, _ = uncertainty(form, design, measured, theta)
     known = design.evaluate(theta)
     slope = known[1]
@@ -122,7 +130,7 @@ def leave_out(
     predicted = np.empty(len(measured))
     for group in np.unique(groups):
         out = groups == group
-        predicted[out] = design.evaluate(refit(form, design, measured, theta, ~out, known))[0][out]
+        predicted[out] = unseen.evaluate(refit(form, design, measured, theta, ~out, known))[0][out]
     return LeftOut(measured, predicted, errors, groups, form.relative)
 
 

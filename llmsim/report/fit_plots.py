@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ NOUNS = {
     "runtime": ("runtime", "s"),
     "prefill": ("prefill", "s"),
     "decode": ("decode step", "s"),
+    "prefill_energy": ("prefill", "J"),
+    "decode_energy": ("decode step", "J"),
 }
 PANEL_IN = (3.9, 3.3)
 PAD_IN = 0.1  # between labels and the figure's edge; twice that between labels and the next panel
@@ -34,12 +36,14 @@ FEW_TICKS = 4  # at most so many steps on an axis that is shorter than from one 
 CURVE_POINTS = 60  # along a drawn line
 
 
-def draw(fitted: FittedCurve, rows: Trials, folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+def draw(
+    fitted: FittedCurve, rows: Mapping[str, Trials], folder: Path, suffixes: Sequence[str] = SUFFIXES
+) -> list[Path]:
     """Draw one figure of a fitted curve.
 
     Args:
         fitted: fresh from `library.fit`, with its left-out predictions.
-        rows: the trials behind it, from `library.rows_behind`.
+        rows: the trials behind each part, from `library.rows_behind`.
         folder: where to, made if need be.
         suffixes: of the files, each `.png` or `.svg`.
 
@@ -53,7 +57,7 @@ def draw(fitted: FittedCurve, rows: Trials, folder: Path, suffixes: Sequence[str
     from matplotlib.figure import Figure
 
     p = fitted.provenance
-    name = f"{p['model']}@{p['system']}x{fitted.n_devices}"
+    name = fitted.name
     panels = dict(_panels(fitted, rows))
     shape = (len(panels), max(len(row) for row in panels.values()))
     upright = shape[0] > shape[1]  # wide figures are easier to read: phases go side by side
@@ -127,12 +131,10 @@ def _save(figure: Figure, stem: Path, suffixes: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _panels(fitted: FittedCurve, rows: Trials) -> Iterator[tuple[str, list[Any]]]:
+def _panels(fitted: FittedCurve, rows: Mapping[str, Trials]) -> Iterator[tuple[str, list[Any]]]:
     """Each part with what draws its row of panels."""
     for part in (name for name in NOUNS if name in fitted.left_out):
-        out = fitted.left_out[part]
-        column = {"energy": "energy_j", "runtime": "runtime_s"}.get(part)
-        kept = rows if column is None else rows.take(np.isfinite(rows[column]))
+        out, kept = fitted.left_out[part], rows[part]
         drawers = [_bound(_against, out), _bound(_residuals, out, kept)]
         if isinstance(fitted.curve, FittedQueryCurve):
             drawers += [

@@ -18,7 +18,12 @@ COLUMNS = (
     ("holds %", "interval_coverage_pct", "{:.0f}"),
     ("below 0", "negative_predictions", "{:,.0f}"),
 )
-MOVED = ("input", "output")  # experiments that a grid's curve is held against
+# Experiments that a curve is held against, and what is said of each.
+MOVED = {
+    "input": "input: error on that experiment of a curve that was fitted to the grid only.",
+    "output": "output: the same of that experiment.",
+    "check": "check: error on settings between those of the grid, measured for that and never fitted.",
+}
 
 
 def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], console: Console) -> None:
@@ -34,14 +39,18 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
     )
     for name in ("curve", "target", "form"):
         table.add_column(name, no_wrap=True)
-    for label in (*(column[0] for column in COLUMNS), *MOVED):
+    held = [name for name in MOVED if any(name in (record.get("transfer") or {}) for record in records)]
+    for label in (*(column[0] for column in COLUMNS), *held):
         table.add_column(label, justify="right")
     before = None
+    cached = {_target(record) for record in records if record.get("kv_cache")}
     for record in records:
-        curve = f"{record['model']}@{record['system']} x{record['n_devices']}"
+        curve = "{}@{} x{}".format(*_target(record))
+        if _target(record) in cached and not record["kv_cache"]:
+            curve += ", no cache"
         figures = [_shown(record[key], pattern) for _, key, pattern in COLUMNS]
         moved = record.get("transfer") or {}
-        figures += [_shown(moved.get(name), "{:.1f}") for name in MOVED]
+        figures += [_shown(moved.get(name), "{:.1f}") for name in held]
         form = f"{record['form']} *" if record["chosen"] else record["form"]
         style = "bold" if record["chosen"] else "dim"
         table.add_row("" if curve == before else curve, record["target"], form, *figures, style=style)
@@ -53,9 +62,14 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
         "band: half the 90 % interval of a new trial, and the share of left-out trials that it holds."
     )
     console.print("below 0: negative predictions among 4,096 queries of 1 to 32,768 tokens.")
-    console.print("input, output: error on those experiments of a curve that was fitted to the grid only.")
+    for name in held:
+        console.print(MOVED[name])
     for what, why in absent.items():
         console.print(f"no curve: {what} ({why}).")
+
+
+def _target(record: Mapping[str, Any]) -> tuple[str, str, int]:
+    return record["model"], record["system"], record["n_devices"]
 
 
 def _shown(value: float | None, pattern: str) -> str:

@@ -8,9 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from llmsim.report.drawing import Chart
 from llmsim.report.grid import Grid
 from llmsim.report.markup import picture
-from llmsim.report.plots import Chart, Plot, draw_charts
+from llmsim.report.plots import Plot, draw_charts
 from llmsim.report.write import write_json
 
 Record = Mapping[str, Any]

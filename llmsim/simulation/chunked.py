@@ -78,8 +78,11 @@ class ChunkedInstance(ContinuousInstance):
             book.energy_j[query] += prefill_j * (piece / sum(tokens))
         step_s = step_j = 0.0
         if decoding:
-            base_s, slope_s, base_j, slope_j = hall.steps[decoding]
-            step_s, step_j = base_s + slope_s * self.context, base_j + slope_j * self.context
+            base_s, slope_s, base_j, slope_j, limit_w = hall.steps[decoding]
+            step_s = base_s + slope_s * self.context
+            step_j = base_j + slope_j * self.context
+            if step_j > limit_w * step_s:
+                step_j = limit_w * step_s
             self._share_j += step_j / decoding
         meters = hall.meters
         meters.prefill_s[number] += prefill_s

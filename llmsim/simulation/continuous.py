@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from llmsim.backends.phase import over_limit_j
 from llmsim.simulation.boundary import boundary_s, steps_until
 from llmsim.simulation.clock import Alarm
 from llmsim.simulation.hall import Hall
@@ -36,9 +37,12 @@ class ContinuousInstance(Slots):
         "_hall",
         "_idle",
         "_later_s",
+        "_limited",
         "_next_s",
         "_next_step",
         "_number",
+        "_over_growth_j",
+        "_over_j",
         "_pending_s",
         "_prefill_after_s",
         "_share_j",
@@ -61,6 +65,9 @@ class ContinuousInstance(Slots):
         # Joules of one query that was in the batch from the start: what it adds to is what a query pays.
         self._share_j = 0.0
         self._start_s = self._step_s = self._growth_s = self._step_j = self._growth_j = 0.0
+        # What the first step would draw over the power limit, and by how much each one more.
+        self._over_j = self._over_growth_j = 0.0
+        self._limited = hall.limited
         self._first_step = self._next_step = 0
         self._charged_s = self._charged_j = 0.0
         self._next_s = self._pending_s = self._later_s = inf
@@ -109,7 +116,7 @@ class ContinuousInstance(Slots):
             return
         if self._changed:
             self._changed = False
-            base_s, slope_s, base_j, slope_j = self._hall.steps[batch]
+            base_s, slope_s, base_j, slope_j, limit_w = self._hall.steps[batch]
             context = self.context
             self._start_s = self._charged_s = start_s
             self._first_step = self.steps
@@ -118,6 +125,9 @@ class ContinuousInstance(Slots):
             self._growth_s = slope_s * batch
             self._step_j = base_j + slope_j * context
             self._growth_j = slope_j * batch
+            if self._limited:
+                self._over_j = self._step_j - limit_w * self._step_s
+                self._over_growth_j = self._growth_j - limit_w * self._growth_s
         self._plan(self.finishing[0][0] if self.growth is None else self.next_step())
         if self.waiting and not self.blocked:
             self._plan_entry()
@@ -206,6 +216,8 @@ class ContinuousInstance(Slots):
         self.steps = step
         done = step - self._first_step
         total_j = done * (self._step_j + 0.5 * self._growth_j * (done - 1))
+        if self._limited:
+            total_j -= over_limit_j(self._over_j, self._over_growth_j, done)
         joules = total_j - self._charged_j
         meters, number, tape = self._hall.meters, self._number, self._hall.floor.tape
         meters.decode_j[number] += joules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import nan
+from math import inf, nan
 
 from llmsim.backends.contract import StepEngine
 from llmsim.backends.phase import PhaseCosts, Step
@@ -45,11 +45,12 @@ class Hall:
     Attributes:
         doze: None: instances are always on.
         steps: cost of a decode step by batch, 0 to the batch limit.
+        limited: whether a power limit bounds the joules of any.
         admission_blocks: KV blocks that each query is admitted with the first time.
         left: told the instance's number as each query leaves it.
     """
 
-    __slots__ = ("admission_blocks", "costs", "doze", "floor", "left", "limits", "meters", "steps")
+    __slots__ = ("admission_blocks", "costs", "doze", "floor", "left", "limited", "limits", "meters", "steps")
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Hall:
             costs = Fed(costs)
         self.costs = costs
         self.steps = costs.steps(limits.max_batch)
+        self.limited = any(limit_w < inf for *_, limit_w in self.steps)
         self.admission_blocks = admission_blocks(floor.book, limits)
         self.left: Callable[[int], None] = _nobody
 

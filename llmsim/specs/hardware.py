@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmsim.config import parse
@@ -45,6 +45,8 @@ class Hardware:
         host: the host, in words.
         trials_system: the `system` of this hardware's rows in the trials; None: the same as `name`.
         usd_per_hour, price_source: price of one device hour, on demand.
+        models: what is chosen with this hardware where no model is named; empty: the run's own default. Its
+            file chooses them by an override in its defaults list, which is where Hydra reads it.
         spec_source, spec_status: where the datasheet facts are from, and whether they were seen (verified,
             partly verified, derived, unverified, or absent).
     """
@@ -67,6 +69,7 @@ class Hardware:
     trials_system: str | None = None
     usd_per_hour: float | None = None
     price_source: str | None = None
+    models: list[str] = field(default_factory=list)
     spec_source: str = ""
     spec_status: str = "unverified"
 

@@ -23,7 +23,7 @@ from llmsim.policies.contract import OnlinePolicy
 from llmsim.policies.cost_aware import QueueAware, ZetaCost
 from llmsim.policies.rotation import Random, RoundRobin, Single
 from llmsim.simulation.metrics import wait_s
-from llmsim.simulation.run import run_policy
+from llmsim.simulation.run import Entry, run_policy
 from llmsim.studies.figures_of_plan import figures_of
 from llmsim.studies.thesis_router import ThesisRouter
 from llmsim.workload.arrivals import Poisson
@@ -71,7 +71,7 @@ class Stage:
     def run(self, name: str, policy: OnlinePolicy, seed: int) -> Record:
         """The figures of a policy: the thesis's, of queries that were served."""
         rng = np.random.default_rng(seed)
-        run = run_policy(name, policy, {}, self.prices, self.engines, rng)
+        run = run_policy(Entry(name, policy, {"name": name}), self.prices, self.engines, rng)
         chosen = run.ledger.deployment
         waits_s = wait_s(run.ledger)
         figures = figures_of(run.prices, chosen)

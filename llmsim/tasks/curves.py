@@ -22,9 +22,11 @@ class TrialsSettings:
 
     Attributes:
         path: the user's own measurements, or None for the shipped ones.
+        kv_cache: which trials of a target that was measured with and without a KV cache; None: those with.
     """
 
     path: str | None = None
+    kv_cache: bool | None = None
 
 
 def trials_of(config: Config) -> Trials:
@@ -36,6 +38,7 @@ def trials_of(config: Config) -> Trials:
 def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fitter:
     """A function that fits one pair after the other to the run's trials."""
     trials = trials_of(config)
+    kv_cache = parse(TrialsSettings, config.trials, "trials").kv_cache
     form = from_config(config.curve)
     done = 0
 
@@ -46,6 +49,7 @@ def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fit
             system=hardware.trials_system or hardware.name,
             model=model.trials_model or model.name,
             n_devices=n_devices,
+            kv_cache=kv_cache,
             form=form,
         )
         done += 1

@@ -13,6 +13,7 @@ from llmsim.config import Config
 from llmsim.curves import library
 from llmsim.curves.forms import from_config
 from llmsim.curves.scores import scores
+from llmsim.curves.select import conditions
 from llmsim.errors import InputError, did_you_mean
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
@@ -53,7 +54,7 @@ class Fitting:
         errors = [
             record["loco_mape_pct"]
             for record in self.records
-            if record["chosen"] and record["target"] == "energy"
+            if record["chosen"] and record["target"].endswith("energy")
         ]
         return sum(errors) / len(errors) if errors else float("nan")
 
@@ -80,8 +81,7 @@ class Fitting:
             (folder / "tables.md").write_text(self.tables, encoding="utf-8")
         suffixes = (".png", ".svg") if len(self.curves) <= MOST_DRAWN_TWICE else (".png",)
         for curve in self.curves:
-            p = curve.provenance
-            store.save(curve, folder / "curves" / f"{p['model']}@{p['system']}x{curve.n_devices}.yaml")
+            store.save(curve, folder / "curves" / f"{curve.name}.yaml")
             draw(curve, library.rows_behind(self.trials, curve), folder / "plots", suffixes)
 
     def show(self, console: Any) -> None:
@@ -123,9 +123,12 @@ class Fit:
             if progress is not None:
                 progress(f"{model} on {system}", place, len(pairs))
             rows = trials.usable().where(system=system, model=model)
-            for devices in rows.distinct("n_devices"):
+            for devices, cached in conditions(rows):
+                chosen = "auto" if cached else form  # phases have forms of their own, whatever was asked
                 curves.append(
-                    library.fit(trials, system=system, model=model, n_devices=devices, form=_form(form, rows))
+                    library.fit(
+                        trials, system=system, model=model, n_devices=devices, kv_cache=cached, form=chosen
+                    )
                 )
         if progress is not None:
             progress("validation", 0, 1)
@@ -137,11 +140,6 @@ class Fit:
 
             tables = as_markdown(records)
         return Fitting(curves, records, absent, trials, tables, seconds)
-
-
-def _form(form: Any, rows: Trials) -> Any:
-    """The form that was asked for; phases have one each, whatever was asked."""
-    return "auto" if bool(rows["kv_cache"].all()) else form
 
 
 def _pairs(config: Config, trials: Trials) -> tuple[list[tuple[str, str]], dict[str, str]]:

@@ -26,6 +26,7 @@ def provenance(config: Config, fleet: Fleet) -> dict[str, Any]:
                 "device": node.device,
                 "tdp_w": node.tdp_w,
                 "energy_scope": node.energy_scope,
+                "models": list(node.models),
                 "spec_source": node.spec_source,
                 "spec_status": node.spec_status,
             }

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -160,7 +161,7 @@ class Even:
 
     def steps(self, max_batch: int) -> list[Step]:
         """One second, one joule each."""
-        return [(1.0, 0.0, 1.0, 0.0)] * (max_batch + 1)
+        return [(1.0, 0.0, 1.0, 0.0, math.inf)] * (max_batch + 1)
 
 
 def play(

@@ -15,6 +15,7 @@ from llmsim.errors import InputError, did_you_mean
 from llmsim.trials.schema import COLUMNS, NAMES, Column
 from llmsim.trials.table import Trials
 
+FOLDER = Path(__file__).parents[1] / "data" / "measurements"
 # A count above this is a slip of the pen, not a measurement.
 MOST_COUNT = 10_000_000
 DTYPES: dict[str, Any] = {"text": np.str_, "int": np.int64, "float": np.float64, "bool": np.bool_}
@@ -74,8 +75,6 @@ def write(trials: Trials, path: Path) -> None:
 
 def template() -> str:
     """A CSV file to begin with: the header, and two rows that show what belongs in it."""
-    from llmsim.trials.shipped import FOLDER
-
     return (FOLDER / "template.csv").read_text(encoding="utf-8")
 
 

@@ -1,6 +1,9 @@
 """The columns of the measurement table: names, units, types and what each means.
 
-One row is one measured execution. A number that was not measured is NaN, never 0.
+One row is one measured execution: a query or a batch from its prompts to its last token, or one phase of it.
+A row of one phase states `prefill_s` (tau_out is 1: the prompt gives a token) or `decode_step_s` (tau_out - 1
+steps of queries whose caches hold tau_in tokens), and its runtime and joules are of that phase alone. A row
+that states both, or neither, is of the whole. A number that was not measured is NaN, never 0.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("tau_out", "int", "tokens requested of each query, at least 1", required=True),
     Column("tau_out_generated", "float", "tokens generated where they were counted, else NaN"),
     Column("outcome", "text", "completed, or ended_early (stopped before tau_out)", default="completed"),
-    Column("quality", "text", "ok, or why the row is not to be fitted", default="ok"),
+    Column("quality", "text", "ok, or why the row is not fitted (check: kept for that)", default="ok"),
     Column("warmup", "bool", "true for a first call, which is never fitted", default=False),
     Column("method", "text", "how joules were had: measured or estimated", required=True),
     Column("scope", "text", "what the joules cover, such as gpu_boards", required=True),
@@ -52,7 +55,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("runtime_s", "float", "seconds from the call to its last token, s", required=True),
     Column("energy_j", "float", "joules within `scope` over the runtime, J; NaN where not measured"),
     Column("cpu_energy_j", "float", "joules of the CPU packages where they were measured apart, J"),
-    Column("prefill_s", "float", "seconds of the prompt phase of the whole batch, s"),
+    Column("prefill_s", "float", "seconds of one pass over the prompts of the whole batch, s"),
     Column("decode_step_s", "float", "mean seconds of one generated token of the batch, s"),
     Column("source", "text", "the publication or file the row is from", default=""),
 )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsim.trials.shipped import FOLDER, read_columns
+from llmsim.trials.read import FOLDER
+from llmsim.trials.shipped import read_columns
 
 SEVEN_B = ("falcon-7b", "llama2-7b", "mistral-7b")  # the models that Table 5.1 pools
 

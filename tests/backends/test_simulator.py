@@ -163,7 +163,7 @@ def test_a_batch_beyond_the_targets_largest_is_served_all_the_same():
 
 
 def test_a_batch_without_energy_has_no_joules():
-    advance = engine(replace(CURVE, phase_energy=None)).serve([5, 6], [7, 8])
+    advance = engine(replace(CURVE, energy=None)).serve([5, 6], [7, 8])
     assert advance.energy_j is None
     assert advance.prefill_j is None
     assert 0 < advance.first_token_s < advance.runtime_s

@@ -52,6 +52,7 @@ def summary(records: list[dict[str, Any]]) -> list[str]:
             f"{max(r['loco_mape_pct'] for r in of):.2f} %), R2 at least {min(r['loco_r2'] for r in of):.4f}, "
             f"input {shift['input']:.2f} %, output {shift['output']:.2f} %"
         )
+    lines += phases_of([r for r in records if r["system"] == "h200" and r["kv_cache"]])
     chosen = [r for r in records if r["chosen"]]
     covered = sum(r["n"] * r["interval_coverage_pct"] for r in chosen) / sum(r["n"] for r in chosen)
     least, most = (f(r["interval_coverage_pct"] for r in chosen) for f in (min, max))
@@ -61,6 +62,21 @@ def summary(records: list[dict[str, Any]]) -> list[str]:
         f"intervals cover {covered:.1f} % ({least:.0f} to {most:.0f} %), at most {widest:.2f} x MAPE wide"
     )
     lines.append(f"negative predictions of the chosen forms: {negative}")
+    return lines
+
+
+def phases_of(records: list[dict[str, Any]]) -> list[str]:
+    """Left-out error of each phase of each model, with that on the settings measured to check it."""
+    lines = []
+    for target in dict.fromkeys(record["target"] for record in records):
+        of = [record for record in records if record["target"] == target]
+        errors = [
+            f"{r['model']} {r['loco_mape_pct']:.2f}"
+            + (f" ({r['transfer']['check']:.2f})" if r["transfer"] else "")
+            for r in of
+        ]
+        worst = max(record["loco_mape_pct"] for record in of)
+        lines.append(f"h200 {target}, left-out % (check %): {', '.join(errors)}; worst {worst:.2f} %")
     return lines
 
 

@@ -133,19 +133,35 @@ def test_phase_curves_are_read_back_to_the_last_bit(fitted, tmp_path):
     assert again.provenance == fitted.provenance
 
 
-@pytest.mark.parametrize("name", ["decode", "prefill", "phase_energy"])
-def test_derivatives_of_phase_forms_agree_with_differences(name):
-    form = build(name)
-    inputs = {
-        "decode": (np.array([1, 8, 64]), np.array([600, 5_000, 70_000])),
-        "prefill": (
-            np.array([1, 1, 16]),
-            np.array([128, 8192, 8192]),
-            np.array([128**2, 8192**2, 16 * 512**2]),
-        ),
-        "phase_energy": (np.array([512, 8192]), np.array([127, 127]), np.array([127, 2032])),
-    }[name]
-    theta = np.array([0.05, 0.001, 0.002, 0.0004, 3.0][: len(form.parameters())])
+STEPS = (np.array([1, 8, 64]), np.array([600, 5_000, 70_000]))
+PASSES = (np.array([1, 1, 16]), np.array([128, 8192, 8192]), np.array([128**2, 8192**2, 16 * 512**2]))
+SECONDS = np.array([0.1, 0.02, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "inputs"),
+    [
+        ("decode", {}, STEPS),
+        ("decode", {"routed": True}, STEPS),
+        ("prefill", {}, PASSES),
+        ("prefill", {"sharpness": None, "routed": True}, PASSES),
+        ("phase_energy", {}, (np.array([512, 8192]), np.array([127, 127]), np.array([127, 2032]))),
+        ("decode_energy", {"miss": 0.75}, (*STEPS, SECONDS)),
+        ("prefill_energy", {}, (*PASSES[1:], SECONDS)),
+    ],
+)
+def test_derivatives_of_phase_forms_agree_with_differences(name, form, inputs):
+    form = build(name, form)
+    scales = {
+        "sharpness": 3.0,
+        "miss": 0.75,
+        "overlap": 0.1,
+        "limit": 1.0,
+        "floor": 0.05,
+        "step": 0.05,
+        "linear": 0.002,
+    }
+    theta = np.array([scales.get(parameter.name, 0.001) for parameter in form.parameters()])
     design = form.design(*inputs)
     _, slope = design.evaluate(theta)
     for k in range(len(theta)):

@@ -1,31 +1,37 @@
-"""The shipped campaign: what must hold of any, and what this one says of its two cards."""
+"""The shipped campaigns: what must hold of any, and what each says of its cards."""
 
 import csv
+from collections import defaultdict
 
 import numpy as np
 import pytest
 
-from llmsim.trials import read
-from llmsim.trials.shipped import FOLDER
+from llmsim.trials import read, shipped
+from llmsim.trials.read import FOLDER
 
 POWER_LIMIT_W = 700
+# Repeats of a setting that curves are fitted to, at least.
+REPEATS = {"h200_2026": 5, "h200_one_card": 3}
+CELL = ("model", "kv_cache", "experiment", "batch", "tau_in", "tau_out")
+
+
+@pytest.fixture(scope="module", params=sorted(REPEATS))
+def name(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def trials():
-    return read(FOLDER / "h200_2026.csv")
+def trials(name):
+    return read(FOLDER / f"{name}.csv")
 
 
-def test_every_cell_has_five_repeats_at_least_and_none_twice(trials):
-    cells = {}
+def test_every_cell_has_its_repeats_and_none_twice(trials, name):
+    cells = defaultdict(list)
     fitted = trials.where(quality="ok")
-    names = ("model", "kv_cache", "experiment", "batch", "tau_in", "tau_out")
-    keys = zip(*(fitted[name].tolist() for name in names), strict=True)
-    for key, repeat in zip(keys, fitted["repeat"].tolist(), strict=True):
-        cells.setdefault(key, []).append(repeat)
-    assert all(
-        sorted(repeats) == list(range(len(repeats))) and len(repeats) >= 5 for repeats in cells.values()
-    )
+    for *key, repeat in zip(*(fitted[column].tolist() for column in (*CELL, "repeat")), strict=True):
+        cells[tuple(key)].append(repeat)
+    assert all(sorted(repeats) == list(range(len(repeats))) for repeats in cells.values())
+    assert min(map(len, cells.values())) >= REPEATS[name]
 
 
 def test_power_lies_between_idle_and_the_limit(trials):
@@ -44,14 +50,23 @@ def test_phases_are_apart_and_add_up(trials):
     assert (prefill["tau_out"] == 1).all()
 
 
-def test_no_decode_step_is_faster_than_reading_its_weights_and_cache():
-    trials = read(FOLDER / "h200_2026.csv").where(model="llama2-7b", experiment="decode")
+def test_no_decode_step_is_faster_than_reading_its_weights_and_cache(trials):
+    trials = trials.where(model="llama2-7b", experiment="decode")
     tokens = trials["batch"] * (trials["tau_in"] + 1)
     read_bytes = 13_214_572_544 + tokens * 524_288
     assert (trials["decode_step_s"] > read_bytes / 4.8e12).all()
 
 
-def test_the_anchors_say_how_far_the_two_cards_are_apart(trials):
+def test_every_row_has_its_window(trials, name):
+    with (FOLDER / f"{name}_windows.csv").open() as file:
+        windows = list(csv.DictReader(file))
+    assert [int(window["row"]) for window in windows] == list(range(len(trials)))
+    watts = np.array([float(window["power_w"]) for window in windows])
+    assert watts * trials["runtime_s"] == pytest.approx(trials["energy_j"], rel=1e-3)
+
+
+def test_the_anchors_say_how_far_the_two_earlier_cards_are_apart():
+    trials = read(FOLDER / "h200_2026.csv")
     anchors = trials.where(quality="anchor", experiment="anchor_decode", batch=1)
     assert len(trials.where(quality="anchor").usable()) == 0
     joules = {
@@ -60,9 +75,12 @@ def test_the_anchors_say_how_far_the_two_cards_are_apart(trials):
     assert joules["h200_2026 card b"] / joules["h200_2026 card a"] == pytest.approx(1.189, abs=0.002)
 
 
-def test_every_row_has_its_window(trials):
-    with (FOLDER / "h200_2026_windows.csv").open() as file:
-        windows = list(csv.DictReader(file))
-    assert [int(window["row"]) for window in windows] == list(range(len(trials)))
-    watts = np.array([float(window["power_w"]) for window in windows])
-    assert watts * trials["runtime_s"] == pytest.approx(trials["energy_j"], rel=1e-3)
+def test_what_is_fitted_of_a_model_is_of_one_card():
+    fitted = shipped().usable().where(system="h200")
+    sources = defaultdict(set)
+    for model, cached, source in zip(
+        *(fitted[column].tolist() for column in ("model", "kv_cache", "source")), strict=True
+    ):
+        sources[model, cached].add(source)
+    assert {len(cards) for cards in sources.values()} == {1}
+    assert len({model for model, cached in sources if cached}) == 7

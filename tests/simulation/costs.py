@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AffineCosts:
-    """`decode`: c0 + c1*batch + c2*context; `prefill`: a floor in quadrature with the rest."""
+    """`decode`: c0 + c1*batch + c2*context, joules limited; `prefill`: a floor in quadrature with the rest.
+
+    The limit is met by batches of some ten queries, and left again as their contexts grow.
+    """
 
     decode_s: tuple[float, float, float] = (4e-3, 2e-5, 3e-8)
     decode_j: tuple[float, float, float] = (1.6, 2e-2, 1.2e-5)
     prefill_s: tuple[float, float, float, float] = (4e-3, 5e-4, 3.2e-5, 5e-10)
     prefill_j: tuple[float, float, float, float] = (1.6, 0.1, 2e-2, 3e-7)
+    limit_w: float = 440.0
 
     def prefill(self, tokens, past=()):
         squares = sum(count * count for count in tokens)
@@ -24,7 +28,13 @@ class AffineCosts:
     def steps(self, max_batch):
         seconds, joules = self.decode_s, self.decode_j
         return [
-            (seconds[0] + seconds[1] * batch, seconds[2], joules[0] + joules[1] * batch, joules[2])
+            (
+                seconds[0] + seconds[1] * batch,
+                seconds[2],
+                joules[0] + joules[1] * batch,
+                joules[2],
+                self.limit_w,
+            )
             for batch in range(max_batch + 1)
         ]
 

@@ -86,13 +86,13 @@ class Instance:
         if not self.batch:
             self.next_s = None
             return
-        base_s, slope_s, base_j, slope_j = self.step_costs[len(self.batch)]
+        base_s, slope_s, base_j, slope_j, limit_w = self.step_costs[len(self.batch)]
         context = sum(query.tau_in + query.generated for query in self.batch)
         if self.stretch is None:
             self.stretch = (now_s, base_s + slope_s * context, slope_s * len(self.batch))
             self.steps = 0
         self.steps += 1
-        joules = base_j + slope_j * context
+        joules = min(base_j + slope_j * context, limit_w * (base_s + slope_s * context))
         for query in self.batch:
             query.energy_j += joules / len(self.batch)
         self.decode_j += joules
@@ -124,9 +124,10 @@ class Instance:
             query.energy_j += joules * piece / sum(tokens)
         step_s = step_j = 0.0
         if decoding:
-            base_s, slope_s, base_j, slope_j = self.step_costs[len(decoding)]
+            base_s, slope_s, base_j, slope_j, limit_w = self.step_costs[len(decoding)]
             context = sum(query.tau_in + query.generated for query in decoding)
-            step_s, step_j = base_s + slope_s * context, base_j + slope_j * context
+            step_s = base_s + slope_s * context
+            step_j = min(base_j + slope_j * context, limit_w * step_s)
             for query in decoding:
                 query.energy_j += step_j / len(decoding)
         self.decode_j += step_j

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from llmsim.config import load_config
 from llmsim.errors import InputError
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
@@ -37,7 +38,8 @@ PUBLISHED_PARAMETERS = {
 def plain(path: Path) -> dict[str, Any]:
     node = OmegaConf.to_container(OmegaConf.load(path))
     assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items()}
+    chosen_with = {"defaults"}  # for Hydra, which takes it out
+    return {str(key): value for key, value in node.items() if key not in chosen_with}
 
 
 def model(name: str) -> Model:
@@ -55,6 +57,14 @@ def stem(path: Path) -> str:
 @pytest.mark.parametrize("path", HARDWARE + MODELS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_the_header_names_the_file(path: Path) -> None:
     assert path.read_text().splitlines()[0] == f"# @package {path.parent.name}.{path.stem}"
+
+
+@pytest.mark.parametrize("path", HARDWARE, ids=stem)
+def test_the_models_that_a_hardware_names_are_those_that_are_chosen_with_it(path: Path) -> None:
+    config = load_config([f"hardware={path.stem}"])
+    named = hardware(path.stem).models
+    assert list(config.model) == (named or ["llama2_7b", "llama2_13b", "llama2_70b"])
+    assert list(load_config([f"hardware={path.stem}", "model=bloom_176b"]).model) == ["bloom_176b"]
 
 
 @pytest.mark.parametrize("path", HARDWARE, ids=stem)
