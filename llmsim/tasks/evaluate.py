@@ -72,10 +72,13 @@ class Evaluation:
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan, self.series)
+        if self.config.report == "full":
+            self._illustrate(folder)
         if self.trace is not None:
             write_trace(*self.trace, folder / "perfetto.json")
-        if self.config.report != "full":
-            return
+
+    def _illustrate(self, folder: Path) -> None:
+        """Plots and the page that shows them."""
         from llmsim.report.drawing import Drawing
         from llmsim.report.page import write
         from llmsim.report.plots import draw
@@ -158,7 +161,7 @@ def _summary(config: Config, fleet: Fleet, queries: Queries, played: Played) -> 
     for message in found["warnings"]:
         log.warning("%s", message)
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
-    warnings += found["warnings"]
+    warnings += [*found["warnings"], *played.notes]
     if fleet.horizon_s is not None and fleet.horizon_s < terms.horizon.length_s:
         warnings.append(
             f"fleet.horizon_s={fleet.horizon_s:g} ends before the last query does: idle energy counts over "
