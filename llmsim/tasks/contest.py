@@ -25,6 +25,7 @@ from llmsim.simulation.replications import seeds
 from llmsim.simulation.run import Entry, Run, run_policy
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.inputs import Asked, Progress, rng_of, step_of, workload_of
+from llmsim.tasks.measuring import opened_engines
 from llmsim.workload.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,13 @@ class Played:
         runs: the policy's, then each baseline's.
         terms: what their figures share.
         method: how the backend had its joules.
+        notes: what to know of that.
     """
 
     runs: list[Run]
     terms: Terms
     method: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,19 @@ class Contest:
         entries = self._entries()
         bounds = bounds_of(entries[0].policy, prices)
         backend = BACKENDS.build(self.config.backend)
-        engines = [backend.open(item) for item in self.fleet.deployments]
-        for engine in engines:
-            engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
         runs: list[Run] = []
-        for number, entry in enumerate(entries):
-            step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
-            rng = rng_of(seed, entry.label if number else "")
-            runs.append(run_policy(entry, prices, engines, rng, step, None if number else tape))
-        for engine in engines:
-            engine.close()
+        with opened_engines(self.config, backend, self.fleet.deployments) as engines:
+            for engine in engines.all:
+                engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
+            for number, entry in enumerate(entries):
+                step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
+
+                def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
+                    chosen = self._entries()[number] if again else entries[number]
+                    rng = rng_of(seed, chosen.label if number else "")
+                    return run_policy(chosen, prices, engines.all, rng, step, tape)
+
+                runs.append(engines.play(f"{entry.label}, seed {seed}", once, None if number else tape))
         terms = Terms(
             horizon=horizon_of(queries, runs, self.fleet),
             bounds=bounds,
@@ -94,7 +100,7 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, backend.method)
+        return Played(runs, terms, backend.method, tuple(engines.notes))
 
     def _entries(self) -> list[Entry]:
         """The policy and each baseline, built anew; the run's own policy is not repeated."""

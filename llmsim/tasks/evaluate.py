@@ -158,7 +158,7 @@ def _summary(config: Config, fleet: Fleet, queries: Queries, played: Played) -> 
     for message in found["warnings"]:
         log.warning("%s", message)
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
-    warnings += found["warnings"]
+    warnings += [*found["warnings"], *played.notes]
     if fleet.horizon_s is not None and fleet.horizon_s < terms.horizon.length_s:
         warnings.append(
             f"fleet.horizon_s={fleet.horizon_s:g} ends before the last query does: idle energy counts over "
