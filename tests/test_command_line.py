@@ -142,16 +142,6 @@ def test_several_hardware_and_a_pair_without_curves(tmp_path):
     assert any("llama2_13b@m1_pro is left out" in warning for warning in summary["warnings"])
 
 
-def test_a_sweep_runs_every_job_and_a_failed_one_loses_no_other(tmp_path):
-    done = llmsim(tmp_path, "-m", "+policy=optimal,round_robin", "policy.zeta=0.2", *SMALL)
-    assert done.returncode != 0
-    assert "llmsim: run 1 (" in done.stderr
-    assert "policy.zeta: no such setting. RoundRobin has no settings." in done.stderr
-    assert "Traceback" not in done.stderr
-    (summary,) = tmp_path.glob("outputs/sweeps/*/*/*/summary.json")
-    assert json.loads(summary.read_text())["baselines"] == {}
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -217,10 +207,3 @@ def test_a_closed_or_full_output_loses_no_result(tmp_path, redirection):
     done = subprocess.run(words, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert (result_of(tmp_path) / "report.html").exists()
     assert "Traceback" not in done.stderr
-
-
-def test_a_sweep_over_a_pattern_of_options_runs(tmp_path):
-    words = ["-m", "policy=glob(*robin)", "workload.limit=50", "fleet=one_each"]
-    done = llmsim(tmp_path, *words)
-    assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("outputs/sweeps/*/*/*/summary.json"))) == 2

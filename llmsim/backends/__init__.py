@@ -8,6 +8,7 @@ BACKENDS = Registry(
     built_in={"simulator": "llmsim.backends.simulator:Simulator"},
     elsewhere={
         "onnxruntime": "pip install ./plugins/llmsim-onnxruntime (in llmsim's checkout)",
+        "openai": "pip install ./plugins/llmsim-openai (in llmsim's checkout)",
         "torch": "pip install ./plugins/llmsim-torch (in llmsim's checkout)",
     },
 )

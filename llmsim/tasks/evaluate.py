@@ -72,10 +72,13 @@ class Evaluation:
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan, self.series)
+        if self.config.report == "full":
+            self._illustrate(folder)
         if self.trace is not None:
             write_trace(*self.trace, folder / "perfetto.json")
-        if self.config.report != "full":
-            return
+
+    def _illustrate(self, folder: Path) -> None:
+        """Plots and the page that shows them."""
         from llmsim.report.drawing import Drawing
         from llmsim.report.page import write
         from llmsim.report.plots import draw

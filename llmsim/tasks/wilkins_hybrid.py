@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 import llmsim
 from llmsim.arguments import groups
 from llmsim.config import Config, load_config
@@ -24,7 +22,7 @@ from llmsim.studies.printed import printed_curve
 from llmsim.tasks.curves import trials_of
 from llmsim.tasks.inputs import Progress, fleet_of, workload_of
 from llmsim.tasks.provenance import provenance
-from llmsim.workload.queries import Queries
+from llmsim.tasks.wilkins_offline import that_fit
 
 SCHEMA_VERSION = 1  # of summary.json
 Record = dict[str, Any]
@@ -74,13 +72,16 @@ class WilkinsHybrid:
                 "such as hardware=[m1_pro,a100] model=[llama2_7b]."
             )
         curves = _curves(config, fleet.deployments, progress)
-        workloads = {name: workload_of(load_config([f"workload={name}"])) for name in self.workloads}
+        workloads = {
+            name: that_fit(workload_of(load_config([f"workload={name}"])), fleet.deployments)
+            for name in self.workloads
+        }
         tables: dict[str, list[Record]] = {"ideal": [], "thresholds": [], "hosts": [], "turns": []}
         for name, queries in workloads.items():
             for way, deployments in curves.items():
                 if progress is not None:
                     progress(f"{name}, {way}", 0, 1)
-                for table, record in self._records(_served(queries, deployments)):
+                for table, record in self._records(price(queries, deployments)):
                     tables[table].append({"workload": name, "curves": way, **record})
         names_of = [item.name for item in fleet.deployments]
         error = fleet.deployments[SMALL].provenance["left_out_error"]
@@ -147,9 +148,3 @@ def _names(deployment: Deployment) -> tuple[str, str]:
     """What trials call the hardware and the model."""
     model, hardware = deployment.target.model, deployment.target.hardware
     return hardware.trials_system or hardware.name, model.trials_model or model.name
-
-
-def _served(queries: Queries, deployments: tuple[Deployment, ...]) -> Prices:
-    """The prices of the queries that fit both machines."""
-    prices = price(queries, deployments)
-    return prices.take(np.flatnonzero(np.all(prices.eligible, axis=1)[prices.pair_of]))

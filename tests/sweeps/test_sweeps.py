@@ -111,3 +111,9 @@ def test_what_cannot_be_swept_is_refused_with_a_message(tmp_path, words, message
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_patterns_and_the_plus_forms_are_swept_over(tmp_path):
+    done = llmsim(tmp_path, "-m", "+hardware=a100", "+policy=glob(*robin)", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert [row["policy"] for row in table(sweep_in(tmp_path))] == ["round_robin", "weighted_round_robin"]

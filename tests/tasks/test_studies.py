@@ -78,6 +78,16 @@ def test_the_hybrid_answer_turns_as_the_data_say():
     assert rule["fitting", "tau_in"]["saving_pct"] < -50
 
 
+def test_queries_that_do_not_fit_every_model_are_left_out_and_told():
+    study = run(
+        "wilkins_offline", "workload=azure_conv", "workload.limit=100", "task.few=20", "task.zetas=[1]"
+    )
+    (note,) = [note for note in study.summary["workload"]["notes"] if "left out" in note]
+    left_out = int(note.split()[0])
+    assert left_out > 0
+    assert {r["queries"] for r in study.tables["plans"]} == {20, 100 - left_out}
+
+
 @pytest.mark.parametrize(
     ("name", "word", "said"),
     [

@@ -1,0 +1,1 @@
+"""Serving by a server that speaks OpenAI's protocol, measured from outside."""

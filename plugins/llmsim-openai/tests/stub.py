@@ -1,0 +1,96 @@
+"""A server that speaks the protocol, with stated delays and stated faults."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Behaviour:
+    """What the server does; changed by tests while it runs."""
+
+    owner: str = "vllm"
+    models: tuple[str, ...] = ("toy",)
+    prefill_s: float = 0.0  # before the first token
+    step_s: float = 0.0  # between two tokens
+    takes_tokens: bool = True
+    begins: int = 1  # tokens that it adds to every text
+    stops_at: int | None = None  # an answer's end unless it is told to go on
+    breaks_at: int | None = None
+    fails: bool = False
+    key: str | None = None
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _handler(does: Behaviour) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *said: Any) -> None:
+            """Nothing on the screen."""
+
+        def _answer(self, value: Any, status: int = 200) -> None:
+            text = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def do_GET(self) -> None:
+            listed = [{"id": name, "owned_by": does.owner} for name in does.models]
+            self._answer({"data": listed})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            does.bodies.append(body)
+            if does.key and self.headers.get("Authorization") != f"Bearer {does.key}":
+                return self._answer({"error": "no key"}, 401)
+            if does.fails:
+                return self._answer({"error": "out of order"}, 503)
+            prompt = body["prompt"]
+            if not isinstance(prompt, str) and not does.takes_tokens:
+                return self._answer({"detail": "prompt must be a string."}, 400)
+            tokens = len(prompt.split()) + does.begins if isinstance(prompt, str) else len(prompt)
+            self._stream(body, tokens)
+
+        def _stream(self, body: dict[str, Any], prompt_tokens: int) -> None:
+            count = body["max_tokens"]
+            if does.stops_at is not None and not body.get("ignore_eos"):
+                count = min(count, does.stops_at)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            time.sleep(does.prefill_s)
+            for number in range(count):
+                if number:
+                    time.sleep(does.step_s)
+                if number == does.breaks_at:
+                    return
+                self._part({"choices": [{"text": f" {prompt_tokens + number}"}]})
+            usage = {"prompt_tokens": prompt_tokens, "completion_tokens": count}
+            self._part({"choices": [], "usage": usage})
+            self.wfile.write(b"data: [DONE]\n\n")
+
+        def _part(self, value: Any) -> None:
+            self.wfile.write(b"data: " + json.dumps(value).encode() + b"\n\n")
+            self.wfile.flush()
+
+    return Handler
+
+
+@contextmanager
+def serving(does: Behaviour) -> Iterator[str]:
+    """The address of a server that does so."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(does))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
