@@ -16,7 +16,7 @@ from llmsim.fleet.fleet import Fleet
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.bounds import Bounds
-from llmsim.policies.contract import Selective
+from llmsim.policies.contract import OfflinePolicy, Selective
 from llmsim.report.account import Horizon, Terms
 from llmsim.report.judgement import Judge, objective_of
 from llmsim.report.replications import LEVEL, replicated
@@ -90,7 +90,9 @@ class Contest:
                     rng = rng_of(seed, chosen.label if number else "")
                     return run_policy(chosen, prices, engines.all, rng, step, tape)
 
-                runs.append(engines.play(f"{entry.label}, seed {seed}", once, None if number else tape))
+                planned = isinstance(entry.policy, OfflinePolicy)
+                label = f"{entry.label}, seed {seed}"
+                runs.append(engines.play(label, once, None if number else tape, planned))
         terms = Terms(
             horizon=horizon_of(queries, runs, self.fleet),
             bounds=bounds,
