@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.backends import BACKENDS
+from llmsim.backends.contract import Backend
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
@@ -53,11 +53,13 @@ class Contest:
         config: names them all.
         asked: which figures are wanted.
         fleet: on which they play.
+        backend: says what serving costs.
     """
 
     config: Config
     asked: Asked
     fleet: Fleet
+    backend: Backend
 
     def play(
         self, queries: Queries, seed: int, progress: Progress | None = None, tape: Tape | None = None
@@ -74,8 +76,7 @@ class Contest:
         prices = price(queries, self.fleet.deployments)
         entries = self._entries()
         bounds = bounds_of(entries[0].policy, prices)
-        backend = BACKENDS.build(self.config.backend)
-        engines = [backend.open(item) for item in self.fleet.deployments]
+        engines = [self.backend.open(item) for item in self.fleet.deployments]
         for engine in engines:
             engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
         runs: list[Run] = []
@@ -94,7 +95,7 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, backend.method)
+        return Played(runs, terms, self.backend.method)
 
     def _entries(self) -> list[Entry]:
         """The policy and each baseline, built anew; the run's own policy is not repeated."""
