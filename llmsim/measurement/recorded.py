@@ -27,6 +27,10 @@ class Recorded:
         opened: makes the engine.
         journal: open; shared by all deployments of a run.
         grouped: joules of the work; shared by all.
+
+    Attributes:
+        live: pieces of work that were run, not read.
+        muted: nothing is run nor read, and everything takes no time: another deployment has its turn.
     """
 
     def __init__(self, name: str, opened: Callable[[], Engine], journal: Journal, grouped: Grouped) -> None:
@@ -38,6 +42,7 @@ class Recorded:
         for entry in journal.entries:
             self._note(entry)
         self.live = 0
+        self.muted = False
         self.run("")
 
     def run(self, label: str) -> None:
@@ -50,6 +55,12 @@ class Recorded:
     def finish(self) -> None:
         """The run is over: what joules are still open are counted."""
         self._keep(self._grouped.flush())
+
+    def close(self) -> None:
+        """Release the device; it is opened again when there is more to run."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._awake = None, False
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
         """See `Engine`."""
@@ -93,13 +104,15 @@ class Recorded:
         if self._awake:
             self._stepping().release(instance, queries)
 
-    def close(self) -> None:
-        """See `Engine`."""
-        if self._engine is not None:
-            self._engine.close()
-
     def _take(self, asked: Record, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What a piece of work took: from the journal, or done now and put there."""
+        if self.muted:
+            return {
+                "runtime_s": 0.0,
+                "first_token_s": 0.0,
+                "energy_j": None,
+                "steps": asked.get("most_steps"),
+            }
         name = (self._label, self._name, self._number)
         self._number += 1
         known = self._done.get(name)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.backends import BACKENDS
+from llmsim.backends.contract import Backend
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.bounds import Bounds
-from llmsim.policies.contract import Selective
+from llmsim.policies.contract import OfflinePolicy, Selective
 from llmsim.report.account import Horizon, Terms
 from llmsim.report.judgement import Judge, objective_of
 from llmsim.report.replications import LEVEL, replicated
@@ -56,11 +56,13 @@ class Contest:
         config: names them all.
         asked: which figures are wanted.
         fleet: on which they play.
+        backend: says what serving costs.
     """
 
     config: Config
     asked: Asked
     fleet: Fleet
+    backend: Backend
 
     def play(
         self, queries: Queries, seed: int, progress: Progress | None = None, tape: Tape | None = None
@@ -77,9 +79,8 @@ class Contest:
         prices = price(queries, self.fleet.deployments)
         entries = self._entries()
         bounds = bounds_of(entries[0].policy, prices)
-        backend = BACKENDS.build(self.config.backend)
         runs: list[Run] = []
-        with opened_engines(self.config, backend, self.fleet.deployments) as engines:
+        with opened_engines(self.config, self.backend, self.fleet.deployments) as engines:
             for engine in engines.all:
                 engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
             for number, entry in enumerate(entries):
@@ -90,7 +91,9 @@ class Contest:
                     rng = rng_of(seed, chosen.label if number else "")
                     return run_policy(chosen, prices, engines.all, rng, step, tape)
 
-                runs.append(engines.play(f"{entry.label}, seed {seed}", once, None if number else tape))
+                planned = isinstance(entry.policy, OfflinePolicy)
+                label = f"{entry.label}, seed {seed}"
+                runs.append(engines.play(label, once, None if number else tape, planned))
         terms = Terms(
             horizon=horizon_of(queries, runs, self.fleet),
             bounds=bounds,
@@ -100,7 +103,7 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, backend.method, tuple(engines.notes))
+        return Played(runs, terms, self.backend.method, tuple(engines.notes))
 
     def _entries(self) -> list[Entry]:
         """The policy and each baseline, built anew; the run's own policy is not repeated."""

@@ -39,7 +39,7 @@ class Engines:
     all: Sequence[Engine]
     notes: list[str] = field(default_factory=list)
 
-    def play(self, label: str, once: Once, tape: Tape | None) -> Run:
+    def play(self, label: str, once: Once, tape: Tape | None, planned: bool) -> Run:
         """One policy's run.
 
         What was measured is played again from the journal: only when all is done is it known how many
@@ -49,15 +49,23 @@ class Engines:
             label: of the run.
             once: plays it from the beginning; told whether it will be played again.
             tape: of the run itself.
+            planned: who serves what is known beforehand. Deployments then do not touch each other, and each
+                is run by itself, so that one model at a time is in memory.
         """
         measuring = [engine for engine in self.all if isinstance(engine, Recorded)]
-        if measuring:
+        turns = [[engine] for engine in measuring] if planned else [measuring]
+        for turn in turns if measuring else []:
             for engine in measuring:
+                engine.muted = engine not in turn
                 engine.run(label)
             once(True, None)
-            for engine in measuring:
+            for engine in turn:
                 engine.finish()
-                engine.run(label)
+                if planned and len(measuring) > 1:
+                    engine.close()
+        for engine in measuring:
+            engine.muted = False
+            engine.run(label)
         return once(False, tape)
 
 

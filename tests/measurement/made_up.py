@@ -127,9 +127,13 @@ class TableEngine:
     """An engine whose batches take a known time, and no time at all in truth; counts the engines opened."""
 
     opened = 0
+    at_once = most_at_once = 0
 
     def __init__(self):
-        type(self).opened += 1
+        kind = type(self)
+        kind.opened += 1
+        kind.at_once += 1
+        kind.most_at_once = max(kind.most_at_once, kind.at_once)
 
     def expect(self, tau_in, tau_out):
         pass
@@ -138,7 +142,7 @@ class TableEngine:
         return Advance(0.01 * max(tau_out) + 1e-4 * sum(tau_in), 1e-4 * sum(tau_in), None)
 
     def close(self):
-        pass
+        type(self).at_once -= 1
 
 
 @dataclass

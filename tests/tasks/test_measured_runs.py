@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pandas.testing
 import pytest
 
 from llmsim.api import evaluate, load_config
@@ -11,7 +12,7 @@ from llmsim.tasks import contest, measuring
 from tests.measurement.made_up import SteadyMeter, TableEngine
 
 WORDS = [
-    "hardware=a100_80gb", "model=llama2_70b", "policy=optimal", "baselines=[round_robin]",
+    "hardware=a100_80gb", "policy=optimal",
     "workload.limit=40", "fleet.serving.max_batch=8", "fleet.serving.batch_wait_s=1.0",
 ]  # fmt: skip
 
@@ -26,10 +27,14 @@ def config(monkeypatch, tmp_path):
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([SteadyMeter()], []))
     monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 0.0)
     monkeypatch.chdir(tmp_path)
-    TableEngine.opened = 0
+    TableEngine.opened = TableEngine.at_once = TableEngine.most_at_once = 0
 
-    def composed(discipline):
-        loaded = load_config([*WORDS, f"fleet.serving.discipline={discipline}"])
+    def composed(discipline, *others, models="llama2_70b"):
+        baselines = f"baselines=[{','.join(others)}]"
+        words = [*WORDS, f"fleet.serving.discipline={discipline}", f"model=[{models}]", baselines]
+        if "bloom" in models:
+            words += ["model.bloom_176b.accuracy_pct=50"]
+        loaded = load_config(words)
         loaded.backend = {"name": "made_up"}
         return loaded
 
@@ -38,7 +43,7 @@ def config(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("discipline", ["serial", "static"])
 def test_batches_run_for_real_and_a_second_run_plays_the_journal(config, discipline):
-    first = evaluate(config(discipline))
+    first = evaluate(config(discipline, "round_robin"))
     summary = first.summary
     assert summary["energy_method"] == "measured"
     table = first.queries.to_pandas()
@@ -50,10 +55,21 @@ def test_batches_run_for_real_and_a_second_run_plays_the_journal(config, discipl
     assert set(summary["baselines"]) == {"round_robin"}
     assert any("pieces of work were run on the device" in text for text in summary["warnings"])
     assert TableEngine.opened == 1
-    again = evaluate(config(discipline))
+    again = evaluate(config(discipline, "round_robin"))
     assert TableEngine.opened == 1  # no engine was needed
     assert again.summary["energy_active_j"] == summary["energy_active_j"]
     assert again.queries.to_pandas().equals(table)
+
+
+def test_a_plan_runs_deployment_by_deployment_and_gives_what_all_at_once_would(config, monkeypatch):
+    apart = evaluate(config("static", models="llama2_70b,bloom_176b"))
+    assert (TableEngine.opened, TableEngine.most_at_once, TableEngine.at_once) == (2, 1, 0)
+    monkeypatch.setattr(measuring, "FOLDER", measuring.FOLDER / "again")
+    monkeypatch.setattr(contest, "OfflinePolicy", type(None))
+    together = evaluate(config("static", models="llama2_70b,bloom_176b"))
+    assert TableEngine.most_at_once == 2
+    tables = [one.queries.to_pandas().drop(columns="energy_j") for one in (apart, together)]
+    pandas.testing.assert_frame_equal(*tables)
 
 
 def test_iterations_of_a_backend_that_runs_batches_only_are_refused(config):
