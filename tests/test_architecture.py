@@ -20,7 +20,7 @@ FLOORS = [
     ["arguments"],
     ["config"],
     ["registry"],
-    ["cells"],
+    ["cells", "arrow"],
     ["specs"],
     ["workload", "trials"],
     ["curves"],

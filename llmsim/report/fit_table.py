@@ -57,7 +57,7 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
         before = curve
     console.print(table)
     console.print(
-        "* the form that is used: of queries, chosen for all models of a system by leave-one-level-out."
+        "* the form that is used; that of queries is chosen for all models of a system, by levels left out."
     )
     console.print("error: mean absolute error with one setting left out at a time, its repeats together.")
     console.print(

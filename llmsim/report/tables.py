@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmsim.arrow import array, texts
 from llmsim.report.account import accuracy_pct
 from llmsim.simulation.ledger import Ledger
 from llmsim.simulation.run import Run
@@ -39,15 +40,15 @@ def queries_table(run: Run, workload: Queries) -> pa.Table:
         column[run.served] = values
         known = np.zeros(n, dtype=bool)
         known[run.served] = ~np.isnan(values) if values.dtype.kind == "f" else True
-        return pa.array(column, mask=~known, type=kind)
+        return array(column, missing=~known).cast(kind)
 
-    deployment = pa.DictionaryArray.from_arrays(spread(run.ledger.deployment, pa.int32()), pa.array(names))
+    deployment = pa.DictionaryArray.from_arrays(spread(run.ledger.deployment, pa.int32()), texts(names))
     return pa.table(
         {
-            "query": pa.array(np.arange(n)),
-            "arrival_s": pa.array(workload.arrival_s),
-            "tau_in": pa.array(workload.tau_in),
-            "tau_out": pa.array(workload.tau_out),
+            "query": array(np.arange(n)),
+            "arrival_s": array(workload.arrival_s),
+            "tau_in": array(workload.tau_in),
+            "tau_out": array(workload.tau_out),
             "deployment": deployment,
             "instance": spread(run.ledger.instance, pa.int32()),
             "start_s": spread(run.ledger.start_s, pa.float64()),
@@ -56,7 +57,7 @@ def queries_table(run: Run, workload: Queries) -> pa.Table:
             "energy_j": spread(run.ledger.energy_j, pa.float64()),
             "accuracy_pct": spread(accuracy_pct(run), pa.float64()),
             "extrapolated": spread(extrapolated, pa.bool_()),
-            "refused": pa.array(refused, type=pa.string()),
+            "refused": texts(refused.tolist()),
         }
     )
 
@@ -74,24 +75,24 @@ def instances_table(run: Run, horizon_s: float) -> pa.Table:
     idle_j = instances.idle_energy_j(horizon_s)
 
     def named(values: list[str]) -> pa.Array:
-        return pa.array([values[index] for index in instances.deployment.tolist()]).dictionary_encode()
+        return texts([values[index] for index in instances.deployment.tolist()]).dictionary_encode()
 
     def known(values: Any) -> pa.Array:
-        return pa.array(values, mask=np.isnan(values))
+        return array(values, missing=np.isnan(values))
 
     deployments = run.prices.deployments
     return pa.table(
         {
             "deployment": named([item.name for item in deployments]),
-            "instance": pa.array(instances.instance.astype(np.int32)),
+            "instance": array(instances.instance.astype(np.int32)),
             "hardware": named([item.target.hardware.name for item in deployments]),
             "model": named([item.target.model.name for item in deployments]),
-            "devices": pa.array(
+            "devices": array(
                 np.array([item.target.n_devices for item in deployments], np.int32)[instances.deployment]
             ),
-            "queries": pa.array(instances.queries),
-            "busy_s": pa.array(instances.busy_s),
-            "utilisation": pa.array(instances.busy_s / horizon_s),
+            "queries": array(instances.queries),
+            "busy_s": array(instances.busy_s),
+            "utilisation": array(instances.busy_s / horizon_s),
             "energy_active_j": known(instances.energy_active_j),
             "energy_idle_j": known(idle_j),
             "energy_j": known(instances.energy_active_j + idle_j),
@@ -124,11 +125,11 @@ def series_table(filled: Stretches, ledger: Ledger, interval_s: float, horizon_s
     names = [item.name for item, one in zip(ledger.deployments, found, strict=True) for _ in one.time_s]
     return pa.table(
         {
-            "deployment": pa.array(names).dictionary_encode(),
-            "time_s": column("time_s"),
-            "power_w": pa.array(power_w, mask=np.isnan(power_w)),
-            "waiting": column("waiting"),
-            "serving": column("serving"),
+            "deployment": texts(names).dictionary_encode(),
+            "time_s": array(column("time_s")),
+            "power_w": array(power_w, missing=np.isnan(power_w)),
+            "waiting": array(column("waiting")),
+            "serving": array(column("serving")),
         }
     )
 
@@ -149,17 +150,17 @@ def plan_table(run: Run) -> pa.Table:
         values = np.column_stack([nothing if item is None else item for item in table])[
             prices.pair_of, chosen
         ]
-        return pa.array(values, mask=np.isnan(values))
+        return array(values, missing=np.isnan(values))
 
     return pa.table(
         {
-            "query": pa.array(run.served),
-            "arrival_s": pa.array(prices.queries.arrival_s),
-            "tau_in": pa.array(prices.queries.tau_in),
-            "tau_out": pa.array(prices.queries.tau_out),
-            "deployment": pa.array([prices.deployments[index].name for index in chosen.tolist()]),
+            "query": array(run.served),
+            "arrival_s": array(prices.queries.arrival_s),
+            "tau_in": array(prices.queries.tau_in),
+            "tau_out": array(prices.queries.tau_out),
+            "deployment": texts([prices.deployments[index].name for index in chosen.tolist()]),
             "predicted_energy_j": predicted("energy_j"),
             "predicted_runtime_s": predicted("runtime_s"),
-            "extrapolated": pa.array(prices.extrapolated[prices.pair_of, chosen]),
+            "extrapolated": array(prices.extrapolated[prices.pair_of, chosen]),
         }
     )

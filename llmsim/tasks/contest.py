@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.backends import BACKENDS
+from llmsim.backends.contract import Backend
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
@@ -58,11 +58,13 @@ class Contest:
         config: names them all.
         asked: which figures are wanted.
         fleet: on which they play.
+        backend: says what serving costs.
     """
 
     config: Config
     asked: Asked
     fleet: Fleet
+    backend: Backend
 
     def play(
         self, queries: Queries, seed: int, progress: Progress | None = None, tape: Tape | None = None
@@ -79,9 +81,8 @@ class Contest:
         prices = price(queries, self.fleet.deployments)
         entries = self._entries()
         bounds = bounds_of(entries[0].policy, prices)
-        backend = BACKENDS.build(self.config.backend)
         runs: list[Run] = []
-        with opened_engines(self.config, backend, self.fleet.deployments) as engines:
+        with opened_engines(self.config, self.backend, self.fleet.deployments) as engines:
             for engine in engines.all:
                 engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
             for number, entry in enumerate(entries):

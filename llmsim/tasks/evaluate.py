@@ -109,13 +109,13 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     """
     watch = Stopwatch()
     POLICIES.build(config.policy)  # first: a mistake here must not cost the time of what follows
-    BACKENDS.build(config.backend)
+    backend = BACKENDS.build(config.backend)
     asked = Asked.from_config(config)
     with watch("workload"):
         queries = workload_of(config)
     with watch("curves"):
         fleet = fleet_of(config, progress)
-    contest = Contest(config, asked, fleet)
+    contest = Contest(config, asked, fleet, backend)
     tape = Tape() if asked.interval_s is not None or asked.perfetto else None
     with watch("policies"):
         played = contest.play(queries, config.seed, progress, tape)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsim.arrow import numbers
 from llmsim.workload.header import Header
 
 FloatArray = NDArray[np.float64]
@@ -77,7 +78,7 @@ def from_table(table: Any, header: Header) -> Columns | None:
     import pyarrow as pa
 
     def values(position: int) -> FloatArray:
-        return np.asarray(table.column(header.names[position]).to_numpy(), dtype=np.float64)
+        return np.asarray(numbers(table.column(header.names[position])), dtype=np.float64)
 
     if any(table.column(header.names[position]).null_count for position in header.used):
         return None
@@ -89,7 +90,7 @@ def from_table(table: Any, header: Header) -> Columns | None:
     if header.arrival is not None:
         times = table.column(header.names[header.arrival])
         if pa.types.is_timestamp(times.type):
-            nanoseconds = times.cast(pa.int64()).to_numpy()
+            nanoseconds = numbers(times.cast(pa.int64()))
             span = int(nanoseconds.max()) - int(nanoseconds.min())  # Python's integers: int64 may overflow
             if span > MAX_ARRIVAL_S * NANOSECONDS:
                 return None

@@ -65,7 +65,8 @@ class EnergyPart(Part):
             "energy_active_j": active,
             "energy_idle_j": idle,
         }
-        reasons = _reasons(run.prices.deployments[index], run.prices.costs[index].energy_j is None)
+        unmeasured = run.prices.costs[index].energy_j is None
+        reasons = _reasons(run.prices.deployments[index], unmeasured, unmeasured or active is not None)
         return Found(found, {key: reason for key, reason in reasons.items() if found.get(key) is None})
 
     def notes(self, summary: Row) -> Sequence[Note]:
@@ -116,12 +117,19 @@ class StatesPart(Part):
         return Found({"states": states(account.instances, account.terms.horizon.length_s, chosen)})
 
 
-def _reasons(item: Deployment, unmeasured: bool) -> dict[str, str]:
-    """Why joules of one deployment are absent, whatever it served."""
+def _reasons(item: Deployment, unmeasured: bool, as_priced: bool) -> dict[str, str]:
+    """Why joules of one deployment are absent, whatever it served.
+
+    Args:
+        unmeasured: its curve has no energy.
+        as_priced: its joules are there where its curve's are; a backend that measures may have none.
+    """
     reasons: dict[str, str] = {}
     name = item.target.hardware.name
     if unmeasured:
         reasons |= dict.fromkeys(("energy_active_j", "energy_mape_pct"), "no measurement of its energy")
+    if not as_priced:
+        reasons["energy_active_j"] = "nothing measured what serving took"
     if item.idle_power_w is None:
         reasons["energy_idle_j"] = (
             f"no source states the idle power of {name}; set hardware.{name}.idle_power_w"
