@@ -23,7 +23,6 @@ def config(monkeypatch, tmp_path):
     made_up = dataclasses.replace(
         BACKENDS, built_in={**BACKENDS.built_in, "made_up": "tests.measurement.made_up:MadeUpBackend"}
     )
-    monkeypatch.setattr(contest, "BACKENDS", made_up)
     monkeypatch.setattr("llmsim.tasks.evaluate.BACKENDS", made_up)
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([SteadyMeter()], []))
     monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 0.0)
