@@ -23,6 +23,7 @@ class Share:
         window_s, members: length of the group's window, and how many operations share it.
         idle_s: seconds of the window in which none ran; they are charged at idle power and taken off.
         warnings: of the meters.
+        method, scope: how the joules were had, and what they cover; '' where there are none.
     """
 
     name: tuple[str, str, int]
@@ -31,6 +32,8 @@ class Share:
     members: int
     idle_s: float
     warnings: tuple[str, ...]
+    method: str = ""
+    scope: str = ""
 
 
 @dataclass
@@ -81,6 +84,8 @@ class Grouped:
         readings = [reading for meter in self.meters for reading in meter.stop()]
         window_s, busy_s = self.clock() - self._begin_s, sum(seconds for _, seconds in self._members)
         joules, warnings = energy_of(readings, window_s)
+        estimated = any(reading.method == "estimated" for reading in readings)
+        scope = "+".join(sorted({reading.scope for reading in readings}))
         idle_s = max(0.0, window_s - busy_s)
         if joules is not None:
             joules = joules * busy_s / window_s if self.idle_w is None else joules - self.idle_w * idle_s
@@ -93,6 +98,8 @@ class Grouped:
                 len(members),
                 idle_s,
                 tuple(warnings),
+                "estimated" if estimated else "measured",
+                scope,
             )
             for name, seconds in members
         ]

@@ -174,6 +174,8 @@ class Recorded:
                 "members": share.members,
                 "idle_s": share.idle_s,
                 "warnings": list(share.warnings),
+                "method": share.method,
+                "scope": share.scope,
             }
             self._journal.append(entry)
             self._note(entry)

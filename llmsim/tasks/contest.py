@@ -39,12 +39,14 @@ class Played:
         runs: the policy's, then each baseline's.
         terms: what their figures share.
         method: how the backend had its joules.
+        scope: what they cover; None: what the fleet's hardware says.
         notes: what to know of that.
     """
 
     runs: list[Run]
     terms: Terms
     method: str
+    scope: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +105,7 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, self.backend.method, tuple(engines.notes))
+        return Played(runs, terms, engines.method, engines.scope, tuple(engines.notes))
 
     def _entries(self) -> list[Entry]:
         """The policy and each baseline, built anew; the run's own policy is not repeated."""

@@ -174,7 +174,7 @@ def _summary(config: Config, fleet: Fleet, queries: Queries, played: Played) -> 
         "seed": config.seed,
         "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
         "queries": len(queries),
-        "energy_scope": fleet.energy_scope,
+        "energy_scope": played.scope or fleet.energy_scope,
         "energy_method": played.method,
         "slo": asdict(terms.slo),
         "tariff": asdict(terms.tariff),

@@ -33,10 +33,14 @@ class Engines:
 
     Attributes:
         all: in the order of the deployments.
+        method: how their joules are had: simulated, measured, estimated, or absent.
+        scope: what measured joules cover; None: what the hardware's description says.
         notes: what to know of how they measured.
     """
 
     all: Sequence[Engine]
+    method: str
+    scope: str | None = None
     notes: list[str] = field(default_factory=list)
 
     def play(self, label: str, once: Once, tape: Tape | None, planned: bool) -> Run:
@@ -77,7 +81,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         InputError: a device that another process measures with.
     """
     if backend.method == "simulated":
-        engines = Engines([backend.open(item) for item in deployments])
+        engines = Engines([backend.open(item) for item in deployments], backend.method)
         yield engines
         for engine in engines.all:
             engine.close()
@@ -95,8 +99,9 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         ]
         for engine in recorded:
             stack.callback(engine.close)
-        found = Engines(recorded, notes)
+        found = Engines(recorded, "absent", notes=notes)
         yield found
+        found.method, found.scope = _how(journal)
         found.notes += [_told(recorded, journal), f"Journal: {path}; the same command goes on with it."]
 
 
@@ -104,6 +109,18 @@ def _idle_w(deployments: Sequence[Deployment]) -> float | None:
     """What one device draws between two pieces of work, where all are of one kind that says it."""
     known = {item.idle_power_w for item in deployments}
     return known.pop() if len(known) == 1 else None
+
+
+def _how(journal: Journal) -> tuple[str, str]:
+    """How the joules of a run were had, and what they cover: an estimate in a sum makes it one."""
+    known = [
+        entry for entry in journal.entries if entry["kind"] == "joules" and entry["energy_j"] is not None
+    ]
+    if not known:
+        return "absent", "none"
+    methods = {entry["method"] for entry in known}
+    scopes = sorted({entry["scope"] for entry in known})
+    return "estimated" if "estimated" in methods else "measured", " and ".join(scopes)
 
 
 def _told(engines: Sequence[Recorded], journal: Journal) -> str:

@@ -8,6 +8,7 @@ import pytest
 from llmsim.api import evaluate, load_config
 from llmsim.backends import BACKENDS
 from llmsim.errors import InputError
+from llmsim.measurement.tdp import TdpMeter
 from llmsim.tasks import contest, measuring
 from tests.measurement.made_up import SteadyMeter, TableEngine
 
@@ -22,7 +23,6 @@ def config(monkeypatch, tmp_path):
     made_up = dataclasses.replace(
         BACKENDS, built_in={**BACKENDS.built_in, "made_up": "tests.measurement.made_up:MadeUpBackend"}
     )
-    monkeypatch.setattr(contest, "BACKENDS", made_up)
     monkeypatch.setattr("llmsim.tasks.evaluate.BACKENDS", made_up)
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([SteadyMeter()], []))
     monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 0.0)
@@ -45,7 +45,7 @@ def config(monkeypatch, tmp_path):
 def test_batches_run_for_real_and_a_second_run_plays_the_journal(config, discipline):
     first = evaluate(config(discipline, "round_robin"))
     summary = first.summary
-    assert summary["energy_method"] == "measured"
+    assert (summary["energy_method"], summary["energy_scope"]) == ("measured", "gpu_boards")
     table = first.queries.to_pandas()
     served = table[table["end_s"].notna()]  # one is too long
     took = served["end_s"] - served["start_s"]
@@ -59,6 +59,18 @@ def test_batches_run_for_real_and_a_second_run_plays_the_journal(config, discipl
     assert TableEngine.opened == 1  # no engine was needed
     assert again.summary["energy_active_j"] == summary["energy_active_j"]
     assert again.queries.to_pandas().equals(table)
+
+
+def test_an_estimate_is_called_one_and_no_joules_are_absent(config, monkeypatch):
+    guess = TdpMeter(allow_estimate=True, tdp_w=65.0)
+    monkeypatch.setattr(measuring, "open_meters", lambda *_: ([guess], []))
+    assert evaluate(config("static")).summary["energy_method"] == "estimated"
+    monkeypatch.setattr(measuring, "FOLDER", measuring.FOLDER / "again")
+    monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], ["Energy is absent: no meter."]))
+    summary = evaluate(config("static")).summary
+    assert summary["energy_method"] == "absent"
+    assert summary["energy_active_j"] is None
+    assert "Energy is absent: no meter." in summary["warnings"]
 
 
 def test_a_plan_runs_deployment_by_deployment_and_gives_what_all_at_once_would(config, monkeypatch):
