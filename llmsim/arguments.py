@@ -97,7 +97,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     page of their own unless `report=full`. Flags and everything else pass through.
 
     >>> normalise(["+policy=optimal", "policy.zeta=0,1", "--multirun"])
-    ['policy=optimal', '++policy.zeta=0,1', '--multirun', 'baselines=[]', 'report=figures']
+    ['policy=optimal', '++policy.zeta=0,1', 'baselines=[]', 'report=figures', '--multirun']
     """
     known = groups(folders_of(arguments))
     added: dict[str, list[str]] = {}

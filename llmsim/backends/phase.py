@@ -104,17 +104,15 @@ def over_limit_j(first_j: float, growth_j: float, steps: int) -> float:
 def scalar_prefill(theta: FloatArray, form: Prefill) -> Callable[[int, int, int], float]:
     """Seconds of a pass by (prompts, tokens, squares): the form for one pass, without arrays."""
     floor, prompt, linear, quadratic, *others = theta.tolist()
-    launch, sharpness = (0.0, form.sharpness) if form.sharpness is not None else (others[0], others[1])
-    experts, miss = others[-2:] if form.routed else (0.0, 0.0)
+    launch, sharpness = (0.0, form.sharpness) if form.sharpness is not None else others
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def seconds(prompts: int, tokens: int, squares: int) -> float:
         work: float = prompt * prompts + per_token * tokens + per_square * squares
-        least = floor + experts * (1.0 - miss ** (tokens - 1)) if experts else floor
-        if work <= least:
-            bound = least * (1.0 + (work / least) ** sharpness) ** (1.0 / sharpness) if least else 0.0
+        if work <= floor:
+            bound = floor * (1.0 + (work / floor) ** sharpness) ** (1.0 / sharpness) if floor else 0.0
         else:
-            bound = work * (1.0 + (least / work) ** sharpness) ** (1.0 / sharpness)
+            bound = work * (1.0 + (floor / work) ** sharpness) ** (1.0 / sharpness)
         return float(launch + bound)
 
     return seconds
@@ -129,14 +127,11 @@ def _scalar_joules(energy: PhaseJoules | None) -> Callable[[int, int, float], fl
         return lambda tokens, squares, seconds: of_token * tokens
     if not (isinstance(energy, JoulesApart) and isinstance(energy.prefill.form, PrefillEnergy)):
         return None
-    floor, linear, quadratic, *routed, limit_w = energy.prefill.theta.tolist()
-    experts, miss = routed[0] if routed else 0.0, energy.prefill.form.miss or 0.0
+    floor, linear, quadratic, limit_w = energy.prefill.theta.tolist()
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def joules(tokens: int, squares: int, seconds: float) -> float:
         work = floor + per_token * max(tokens, TILE_TOKENS) + per_square * squares
-        if experts:
-            work += experts * (1.0 - miss ** (tokens - 1))
         return float(min(work, limit_w * seconds))
 
     return joules

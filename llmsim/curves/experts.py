@@ -1,4 +1,4 @@
-"""Mixtures of experts: only those experts are read that the tokens of a step or of a pass reach."""
+"""Mixtures of experts: a decode step reads only those experts that its batch reaches."""
 
 from __future__ import annotations
 

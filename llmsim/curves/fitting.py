@@ -74,7 +74,7 @@ def fit(form: Form, design: Design, measured: FloatArray, unit: str) -> Fit:
     if form.robust_scale is not None:
         options.update(loss="soft_l1", f_scale=form.robust_scale)
     # A parameter that the trials do not determine has no error in lmfit's report; ours is worked out below.
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         result = model.fit(
             measured, params, x=design, weights=weight, method="least_squares", max_nfev=2000, fit_kws=options
         )

@@ -72,7 +72,6 @@ class Limited:
     """
 
     robust_scale: float | None = 0.02
-    miss: float | None = None
 
     @property
     def relative(self) -> bool:
@@ -99,6 +98,7 @@ class DecodeEnergy(Limited):
         miss: of `Decode`, where the experts that a batch reaches are counted; None: all weights are read.
     """
 
+    miss: float | None = None
     name: str = "decode_energy"
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -131,29 +131,25 @@ class PrefillEnergy(Limited):
 
     Args:
         robust_scale: relative error beyond which a trial's pull is bounded.
-        miss: of `Prefill`, where the experts that the tokens reach are counted.
     """
 
     robust_scale: float | None = 0.05
     name: str = "prefill_energy"
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """floor, linear, quadratic, experts (where counted) and limit."""
-        routed = () if self.miss is None else (Parameter("experts", "{y}/pass"),)
+        """floor, linear, quadratic and limit."""
         return (
             Parameter("floor", "{y}/pass"),
             Parameter("linear", "{y}/kilotoken"),
             Parameter("quadratic", "{y}/kilotoken^2"),
-            *routed,
             Parameter("limit", "{y}/s"),
         )
 
     def design(self, *inputs: IntArray) -> LimitedDesign:
         """The form at (sum of tokens, sum of tokens^2 + 2*tokens*past, seconds of the pass)."""
         tokens, squares, seconds = (np.asarray(x, dtype=np.float64) for x in inputs)
-        routed = [] if self.miss is None else [reached(self.miss, tokens)[0]]
         rows = np.maximum(tokens, TILE_TOKENS)
-        features = [np.ones_like(tokens), rows / KILO, squares / KILO**2, *routed]
+        features = [np.ones_like(tokens), rows / KILO, squares / KILO**2]
         return LimitedDesign(np.column_stack(features), seconds)
 
 

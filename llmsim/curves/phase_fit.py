@@ -104,8 +104,7 @@ def fit_phases(rows: Trials) -> tuple[FittedPhaseCurve, dict[str, Part]]:
         )
     refuse_constant(phased.prefill, ("batch", "tau_in"), f"{what}, prefill")
     refuse_constant(phased.decode, ("batch", "tau_in"), f"{what}, decode step")
-    decode = _decode(phased.decode, what)
-    parts = {"prefill": _prefill(phased.prefill, what, _miss(decode) is not None), "decode": decode}
+    parts = {"prefill": _prefill(phased.prefill, what), "decode": _decode(phased.decode, what)}
     energy: PhaseJoules | None = None
     if phased.apart:
         parts |= _joules_apart(phased, parts, what)
@@ -159,14 +158,11 @@ def _domains(phased: Phased) -> tuple[Domain, Domain]:
     return Domain.of(("batch", "tokens"), phased.prefill["batch"], phased.prefill["tau_in"]), contexts
 
 
-def _prefill(rows: Trials, what: str, routed: bool) -> Part:
+def _prefill(rows: Trials, what: str) -> Part:
     # The answer's length does not touch the prompt: trials of one batch and prompt are one cell.
     cells = groups_of(rows["batch"], rows["tau_in"])
     sample = Sample(prefill_inputs(rows), rows["prefill_s"], cells, "s", f"{what}, prefill")
-    forms = [Prefill(), Prefill(sharpness=None)]
-    if routed:
-        forms.append(Prefill(sharpness=None, routed=True))
-    return _least_error(forms, sample, WORTH_MORE)
+    return _least_error((Prefill(), Prefill(sharpness=None)), sample, WORTH_MORE)
 
 
 def _decode(rows: Trials, what: str) -> Part:
@@ -216,7 +212,7 @@ def _joules_apart(phased: Phased, times: dict[str, Part], what: str) -> dict[str
         unseen=(batch, context, seconds["decode"]),
     )
     return {
-        "prefill_energy": fit_part(PrefillEnergy(miss=_miss(times["prefill"])), of_passes),
+        "prefill_energy": fit_part(PrefillEnergy(), of_passes),
         "decode_energy": fit_part(DecodeEnergy(miss=_miss(times["decode"])), of_steps),
     }
 

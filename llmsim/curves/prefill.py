@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.experts import START_MISS, experts_of, floor_of
 from llmsim.curves.form import Design, FloatArray, IntArray, Parameter, linear_start
 from llmsim.curves.smooth_max import smooth_max
 
@@ -22,14 +21,11 @@ class Prefill:
     tokens attend to past + t/2 others on average, so a prompt in chunks costs the same attention as whole.
     The floor is reading the weights; `launch`, what no work hides, is there where the sharpness is fitted.
 
-    A mixture of experts reads only those that its tokens reach: see `Decode`.
-
     Args:
         robust_scale: relative error beyond which a trial's pull is bounded; repeats of a prefill differ by up
             to 12 %.
         sharpness: of the smooth maximum; None: fitted, which needs prompts short enough to tell.
         sharpest: largest sharpness that a fit may find.
-        routed: the model is a mixture of experts.
 
     Robust scale and sharpness were chosen by leave-one-level-out error over the eight published targets
     without a power cap, and the choice hangs on how targets are averaged. With a sharpness of 2, 4 and 8 the
@@ -48,7 +44,6 @@ class Prefill:
     robust_scale: float | None = 0.05
     sharpness: float | None = 8.0
     sharpest: float = 12.0
-    routed: bool = False
     name: str = "prefill"
 
     @property
@@ -57,22 +52,22 @@ class Prefill:
         return True
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """floor, prompt, linear, quadratic; launch and sharpness where fitted; experts and miss."""
-        found = [
+        """floor, prompt, linear, quadratic; launch and sharpness where that is fitted."""
+        found = (
             Parameter("floor", "{y}/pass"),
             Parameter("prompt", "{y}/prompt"),
             Parameter("linear", "{y}/kilotoken"),
             Parameter("quadratic", "{y}/kilotoken^2"),
-        ]
-        if self.sharpness is None:
-            found += [Parameter("launch", "{y}/pass"), Parameter("sharpness", "1", 1.0, self.sharpest)]
-        return (*found, *experts_of("{y}/pass")) if self.routed else tuple(found)
+        )
+        if self.sharpness is not None:
+            return found
+        return (*found, Parameter("launch", "{y}/pass"), Parameter("sharpness", "1", 1.0, self.sharpest))
 
     def design(self, *inputs: IntArray) -> PrefillDesign:
         """The form at (prompts, sum of tokens, sum of tokens^2 + 2*tokens*past)."""
         prompts, tokens, squares = (np.asarray(x, dtype=np.float64) for x in inputs)
         work = np.column_stack([prompts, tokens / KILO, squares / KILO**2])
-        return PrefillDesign(work, tokens, self.sharpness, self.routed)
+        return PrefillDesign(work, self.sharpness)
 
     def start(self, design: Design, measured: FloatArray) -> FloatArray:
         """From the polynomial's solution; the floor is the cheapest pass."""
@@ -82,27 +77,22 @@ class Prefill:
         work = linear_start(design.work, measured)
         work = np.maximum(work, 1e-2 * least / design.work.max(axis=0))
         found = [0.8 * least, *work]
-        if self.sharpness is None:
-            found += [0.1 * least, START_SHARPNESS]
-        return np.array([*found, least, START_MISS] if self.routed else found)
+        return np.array(found if self.sharpness is not None else [*found, 0.1 * least, START_SHARPNESS])
 
 
 @dataclass(frozen=True)
 class PrefillDesign:
-    """The pass at given work (prompts, kilotokens, kilotokens^2), shape (n, 3), and tokens, shape (n,)."""
+    """The pass at given work (prompts, kilotokens, kilotokens^2), shape (n, 3)."""
 
     work: FloatArray
-    tokens: FloatArray
     sharpness: float | None
-    routed: bool = False
 
     def evaluate(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Seconds or joules of a pass, shape (n,), and derivatives, shape (n, p)."""
         launch, sharpness = (0.0, self.sharpness) if self.sharpness is not None else (theta[4], theta[5])
-        place = 4 if self.sharpness is not None else 6
-        floor, by_experts = floor_of(theta, place, self.tokens, self.routed)
+        floor = np.full(len(self.work), theta[0])
         value, by_floor, by_work, by_sharpness = smooth_max(floor, self.work @ theta[1:4], float(sharpness))
         slopes = [by_floor, *(by_work * amount for amount in self.work.T)]
         if self.sharpness is None:
             slopes += [np.ones_like(value), by_sharpness]
-        return launch + value, np.column_stack([*slopes, *(by_floor * slope for slope in by_experts)])
+        return launch + value, np.column_stack(slopes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmsim.config import parse
@@ -12,6 +12,7 @@ from llmsim.curves.cost import PhaseCurve
 from llmsim.curves.library import FittedCurve, NoCurve
 from llmsim.errors import InputError, did_you_mean
 from llmsim.fleet.deployment import Deployment
+from llmsim.fleet.differences import MOST_INSTANCES, Differences
 from llmsim.fleet.serving import Serving
 from llmsim.fleet.topology import TopologySpec, build_graph, connect
 from llmsim.specs.hardware import Hardware
@@ -22,25 +23,12 @@ Fit = Callable[[Hardware, Model, int | None], FittedCurve]
 
 # Shares further apart than this are a slip of the keyboard, and their sums lose the smaller.
 _LEAST_SHARE, _MOST_SHARE = 1e-9, 1e9
-# More instances of one deployment than any data centre has; each takes memory in the simulator.
-MOST_INSTANCES = 10_000_000
 # Room for the rounding of a share times a device count that is a whole number on paper.
 _ROUNDING = 1e-9
 _CHUNKED = (
     "Chunked prefill: no trial measures a step that mixes prompts with decoding; its cost is modelled as the "
     "chunk, with its past, plus the decode step."
 )
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How some deployments differ from the rest of the fleet: an entry of `fleet.deployments`.
-
-    Attributes:
-        serving: settings that replace those of `fleet.serving`.
-    """
-
-    serving: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,8 +44,7 @@ class FleetSpec:
         instances: instances of every deployment, whatever the devices; None to divide the devices.
         horizon_s: seconds over which idle energy counts; None: until the last query of the run ends.
         serving: how instances take queries up, where `deployments` says nothing else.
-        deployments: a Difference by name of a hardware, a model, or a deployment (`model@hardware`), of which
-            the later ones win.
+        deployments: how some deployments differ, as in Differences.
         topology: as in TopologySpec; None: the network takes no time.
     """
 
@@ -107,25 +94,12 @@ class FleetSpec:
             raise InputError(f"fleet.instances={spec.instances}: expected at most {MOST_INSTANCES:,}.")
         if spec.instances is None and spec.devices is None and not spec.devices_by_hardware:
             raise InputError("fleet.devices is null: set it, or fleet.instances.")
-        for name in spec.deployments:
-            spec.with_difference(spec.serving, name)
+        spec.differences()
         return spec
 
-    def serving_of(self, model: str, hardware: str) -> Serving:
-        """How the instances of one deployment take queries up."""
-        serving = self.serving
-        for name in (hardware, model, f"{model}@{hardware}"):
-            if name in self.deployments:
-                serving = self.with_difference(serving, name)
-        return serving
-
-    def with_difference(self, serving: Serving, name: str) -> Serving:
-        """The settings with those of an entry of `deployments`; raises InputError where it cannot be."""
-        where = f"fleet.deployments.{name}"
-        if not isinstance(self.deployments[name], Mapping):
-            raise InputError(f"{where}={self.deployments[name]}: expected settings, such as serving.")
-        other = parse(Difference, self.deployments[name], where).serving
-        return Serving.from_config({**asdict(serving), **other}, f"{where}.serving")
+    def differences(self) -> Differences:
+        """What `deployments` says; raises InputError where it cannot be."""
+        return Differences.of(self.deployments, self.serving)
 
     def check_names(self, models: Sequence[str], hardware: Sequence[str]) -> None:
         """Refuse a setting for a model or hardware that does not exist.
@@ -141,13 +115,7 @@ class FleetSpec:
             for name in given:
                 if name not in known:
                     raise InputError(f"fleet.{key}.{name}: no such {what}. {did_you_mean(name, known, what)}")
-        known = [*models, *hardware, *(f"{model}@{node}" for node in hardware for model in models)]
-        for name in self.deployments:
-            if name not in known:
-                near = did_you_mean(name, known if "@" in name else [*models, *hardware], "name")
-                raise InputError(
-                    f"fleet.deployments.{name}: no such model, hardware or model@hardware. {near}"
-                )
+        self.differences().check_names(models, hardware)
 
 
 @dataclass(frozen=True)
@@ -195,6 +163,7 @@ def build(
         notes.append(
             f"fleet.instances={spec.instances} is set for every deployment: fleet.devices is not used."
         )
+    differences = spec.differences()
     fitted, absent = _fitted(spec, hardware, models, fit)
     weights = _weights(spec, fitted, notes)
     deployments = []
@@ -206,7 +175,7 @@ def build(
         instances = _instances(spec, node, parts, sizes)
         for model in chosen:
             curve = fitted[model.name, node.name]
-            serving = spec.serving_of(model.name, node.name)
+            serving = differences.serving(model.name, node.name)
             deployments.append(
                 Deployment(
                     name=f"{model.name}@{node.name}",
@@ -275,20 +244,25 @@ def _instances(
         parts: each model's share of the hardware's devices, summing to 1.
         sizes: devices of one instance of each model.
     """
-    if spec.instances is not None:
-        return dict.fromkeys(parts, spec.instances)
+    set_ = spec.differences().instances(parts, hardware.name)
+    if spec.instances is not None or set(set_) == set(parts):
+        return {**dict.fromkeys(parts, spec.instances or 1), **set_}
     devices = spec.devices_by_hardware.get(hardware.name, spec.devices)
     if devices is None:
         raise InputError(f"fleet.devices_by_hardware has no {hardware.name}, and fleet.devices is null.")
+    devices -= sum(count * sizes[name] for name, count in set_.items())
+    total = sum(part for name, part in parts.items() if name not in set_)
+    parts = {name: part / total for name, part in parts.items() if name not in set_}
     found = {name: math.floor(devices * part / sizes[name] + _ROUNDING) for name, part in parts.items()}
     small = [name for name, instances in found.items() if instances < 1]
     if small:
         name = small[0]
         listed = hardware.name in spec.devices_by_hardware
         key = f"fleet.devices_by_hardware.{hardware.name}" if listed else "fleet.devices"
+        left = "remaining " if set_ else ""
         needed = max(math.ceil(sizes[name] / part - _ROUNDING) for name, part in parts.items())
         raise InputError(
-            f"The fleet is too small: {name}'s share of {devices} {hardware.name} devices is "
+            f"The fleet is too small: {name}'s share of {devices} {left}{hardware.name} devices is "
             f"{devices * parts[name]:.3g}, and one instance needs {sizes[name]}. Set {key} to at "
             f"least {needed}, give {name} a larger share in fleet.shares, or choose fewer models."
         )
@@ -297,7 +271,7 @@ def _instances(
             f"{devices} {hardware.name} devices make more than {MOST_INSTANCES:,} instances of a model: "
             "set fleet.devices to fewer."
         )
-    return found
+    return {**found, **set_}
 
 
 def _normalised(deployments: Sequence[Deployment]) -> list[Deployment]:

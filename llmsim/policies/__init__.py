@@ -19,6 +19,7 @@ POLICIES = Registry(
         "single": "llmsim.policies.rotation:Single",
         "zeta_cost": "llmsim.policies.cost_aware:ZetaCost",
         "threshold": "llmsim.policies.threshold:Threshold",
+        "weighted": "llmsim.policies.rotation:WeightedRandom",  # short for weighted_random
         "weighted_random": "llmsim.policies.rotation:WeightedRandom",
         "weighted_round_robin": "llmsim.policies.rotation:WeightedRoundRobin",
     },

@@ -11,7 +11,7 @@ from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
 from llmsim.policies.bounds import Bounds, check_feasible
 from llmsim.policies.flow import CountProblem
-from llmsim.policies.sifting import dual_of_groups, sift
+from llmsim.policies.sifting import Guess, sift
 from llmsim.policies.ties import find_ties
 
 SOLVER = "OR-Tools min-cost flow"
@@ -61,7 +61,7 @@ def assign(
     check_feasible(count, eligible, bounds)
     ties = find_ties(CountProblem(cost, count, eligible, bounds))
     problem = ties.condensed()
-    solved = sift(problem, None if start is None else ties.classes(start))
+    solved = sift(problem, None if start is None else Guess(ties.classes(start)))
     if solved is None:  # more deployments than `check_feasible` tries all sets of
         raise InputError("The bounds on the deployments' numbers of queries cannot all be met.")
     flow = ties.dealt(solved.table(problem.count).astype(np.int64, copy=False))
@@ -69,22 +69,12 @@ def assign(
     return Assignment(
         flow=flow,
         objective=total(cost, flow),
-        lower_bound=dual_value(prices, cost, count, eligible, bounds),
+        lower_bound=CountProblem(cost, count, eligible, bounds).dual_value(prices),
         prices=prices,
         solver=SOLVER
         if len(solved.rows) == len(problem.count)
         else f"{SOLVER} on the undecided queries (sifting)",
     )
-
-
-def dual_value(
-    prices: FloatArray, cost: FloatArray, count: IntArray, eligible: BoolArray, bounds: Bounds
-) -> float:
-    """A lower bound on every feasible assignment, for any prices (weak duality), in float64.
-
-    A positive price rewards a deployment's lower bound, a negative one charges its upper bound.
-    """
-    return dual_of_groups(CountProblem(cost, count, eligible, bounds), prices) + bounds.value(prices)
 
 
 def total(values: FloatArray, flow: IntArray) -> float:

@@ -5,6 +5,10 @@ is best at those prices, with its cost and what it uses. The tangents so far bou
 next prices are where that bound is highest, within a box around the best prices yet, which shrinks when it
 disappoints (Kelley 1960; boxstep, Marsten et al. 1975). A pass costs O(n k), the bound is a program of a few
 variables.
+
+The dual of that program weighs the plans: together, in these parts, they keep the bounds at nearly the least
+cost (Dantzig and Wolfe 1960). Where many queries are nearly indifferent, as between deployments whose costs
+are proportional, no single plan does.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmsim.curves.cost import FloatArray
 from llmsim.policies.resources import ResourceProblem
@@ -21,24 +26,55 @@ from llmsim.policies.sifting import DIRECT, SAMPLE, best_places, sample_prices
 _PASSES, _SMALL = 80, 1e-9
 # The box: at first this part of the prices' scale; its factors after a poor and after a good step.
 _BOX, _SHRINK, _WIDEN = 0.1, 0.5, 1.5
+# Widths, in the last box's, of the box in which plans are looked for that together keep the bounds, and by
+# what part of the dual value they may cost more.
+_WIDER, _DEARER = (1e4, 1e3, 1e2, 1e1, 1.0), 1e-6
+# Multiples of it, less their whole part, fill the unit interval evenly from any place on.
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
 class _Tangent:
-    """A plan: its cost, its queries on each deployment, and what it uses of each row."""
+    """A plan: the prices at which it is best, its cost, its queries on each deployment, and what it uses."""
 
+    prices: FloatArray
     cost: float
     slope: FloatArray
 
 
-def search(problem: ResourceProblem) -> FloatArray:
+@dataclass(frozen=True)
+class Found:
+    """What the search came to.
+
+    Attributes:
+        prices: nearly optimal ones.
+        parts: prices of plans, with the part of the queries that is to follow each; together they nearly
+            keep the bounds.
+    """
+
+    prices: FloatArray
+    parts: tuple[tuple[FloatArray, float], ...]
+
+    def places(self, problem: ResourceProblem) -> NDArray[np.int16]:
+        """A deployment for each group, shape (g,): each follows one of the plans, in turns by their parts."""
+        turn = np.arange(len(problem.count)) * _GOLDEN % 1.0
+        places = np.zeros(len(turn), dtype=np.int16)
+        ends = np.cumsum([part for _, part in self.parts])
+        follows = np.minimum(np.searchsorted(ends, turn * ends[-1], side="right"), len(ends) - 1)
+        for number, (prices, _) in enumerate(self.parts):
+            plan, _ = best_places(problem, prices)
+            places[follows == number] = plan[follows == number]
+        return places
+
+
+def search(problem: ResourceProblem) -> Found:
     """Nearly optimal prices: those of ever larger samples, refined each time."""
     sample = problem.sample(SAMPLE)
-    start = search(sample) if len(sample.count) > DIRECT else sample_prices(problem)
+    start = search(sample).prices if len(sample.count) > DIRECT else sample_prices(problem)
     return refine(problem, start)
 
 
-def refine(problem: ResourceProblem, start: FloatArray) -> FloatArray:
+def refine(problem: ResourceProblem, start: FloatArray) -> Found:
     """Prices whose dual value is at least that of `start`."""
     limits = _Limits(problem)
     center, scale = np.where(limits.used, start, 0.0), limits.scale
@@ -48,7 +84,7 @@ def refine(problem: ResourceProblem, start: FloatArray) -> FloatArray:
     for _ in range(_PASSES):
         if value > highest:  # no plan keeps the bounds, and the dual has no end
             break
-        trial, hoped = limits.highest(tangents, center, box * np.maximum(np.abs(center), scale))
+        trial, hoped, _ = limits.highest(tangents, center, box * np.maximum(np.abs(center), scale))
         if hoped - value <= _SMALL * max(abs(value), abs(hoped)):
             break
         tangent = _tangent(problem, trial)
@@ -57,7 +93,25 @@ def refine(problem: ResourceProblem, start: FloatArray) -> FloatArray:
         box *= _WIDEN if reached - value > 0.25 * (hoped - value) else _SHRINK if reached <= value else 1.0
         if reached > value:
             center, value = trial, reached
-    return center
+    return Found(center, _mixture(limits, tangents, center, value, box))
+
+
+def _mixture(
+    limits: _Limits, tangents: list[_Tangent], center: FloatArray, value: float, box: float
+) -> tuple[tuple[FloatArray, float], ...]:
+    """The plans that keep the bounds together, and their parts.
+
+    Within a narrow box the bounds whose prices lie at its edge are not kept; a wide one admits dear plans.
+    So: the widest in which they cost hardly more than the dual value.
+    """
+    sides = box * np.maximum(np.abs(center), limits.scale)
+    for wider in _WIDER:
+        _, hoped, parts = limits.highest(tangents, center, wider * sides)
+        if 0 <= hoped - value <= _DEARER * abs(value):
+            return tuple(
+                (item.prices, part) for item, part in zip(tangents, parts.tolist(), strict=True) if part > 0
+            )
+    return ((center, 1.0),)
 
 
 def _tangent(problem: ResourceProblem, prices: FloatArray) -> _Tangent:
@@ -68,7 +122,7 @@ def _tangent(problem: ResourceProblem, prices: FloatArray) -> _Tangent:
     )
     load = np.bincount(places, weights=problem.count, minlength=size)
     used = [resource.used(places, problem.count) for resource in problem.resources]
-    return _Tangent(cost, np.concatenate([-load, *used]))
+    return _Tangent(prices, cost, np.concatenate([-load, *used]))
 
 
 class _Limits:
@@ -102,8 +156,8 @@ class _Limits:
 
     def highest(
         self, tangents: list[_Tangent], center: FloatArray, box: FloatArray
-    ) -> tuple[FloatArray, float]:
-        """Where the tangents' bound on the dual is highest within the box, and how high."""
+    ) -> tuple[FloatArray, float, FloatArray]:
+        """Where the tangents' bound on the dual is highest within the box, how high, and each plan's part."""
         from scipy.optimize import linprog
 
         active = np.flatnonzero(self.used)
@@ -133,8 +187,8 @@ class _Limits:
             method="highs-ds",
         )
         if result.status != 0:  # no better prices than these can be told from here
-            return center, -np.inf
+            return center, -np.inf, np.zeros(0)
         prices = np.zeros(len(center))
         prices[active] = result.x[1 : 1 + len(active)] * unit
         prices[active[counts]] -= result.x[1 + len(active) :] * unit[counts]
-        return prices, -result.fun * height
+        return prices, -result.fun * height, -result.ineqlin.marginals

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.policies.bounds import Bounds
-from llmsim.policies.sifting import Solution
+from llmsim.policies.sifting import Solution, dual_of_groups
 
 # OR-Tools works on 64-bit integer costs and multiplies them by the number of nodes while scaling.
 _INTEGER_RANGE = 2.0**60
@@ -61,6 +61,13 @@ class CountProblem:
             return None
         load = fixed + flow.sum(axis=0)
         return Solution(best, rows, flow, residual_prices(cost, flow, eligible, load, self.bounds, near))
+
+    def dual_value(self, prices: FloatArray) -> float:
+        """A lower bound on every feasible assignment, for any prices (weak duality), in float64.
+
+        A positive price rewards a deployment's lower bound, a negative one charges its upper bound.
+        """
+        return dual_of_groups(self, prices) + self.bounds.value(prices)
 
 
 def fixed_load(count: IntArray, best: NDArray[np.int16], rows: IntArray, size: int) -> IntArray:

@@ -58,23 +58,30 @@ class EnergySlo:
     """The least predicted energy among those predicted to be done in time, or else the soonest done.
 
     Attributes:
-        slo_s: seconds from arrival within which a query should be done.
+        slo_s: seconds from arrival within which a query should be done; must be given, as no time suits all
+            models and hardware.
         predictor: as in OnlineObjective.
     """
 
-    slo_s: float
+    slo_s: float | None = None
     predictor: Any = field(default="oracle")
 
     def __post_init__(self) -> None:
+        if self.slo_s is None:
+            raise InputError(
+                "policy.slo_s: say within how many seconds of its arrival a query should be done, such as "
+                "policy.slo_s=60; among baselines: {name: energy_slo, slo_s: 60}."
+            )
         if not (math.isfinite(self.slo_s) and self.slo_s > 0):
             raise InputError(f"policy.slo_s={self.slo_s}: expected a positive number of seconds.")
+        self._slo_s = self.slo_s
 
     def begin(self, deployments: Sequence[Deployment], rng: Generator) -> None:
         """Nothing to keep."""
 
     def route(self, tau_in: int, tau_out_hat: float, view: FleetView) -> int:
         """The first among equals."""
-        energy_j, due_s = view.energy_j, view.now_s + self.slo_s
+        energy_j, due_s = view.energy_j, view.now_s + self._slo_s
         least_j, chosen = math.inf, -1
         soonest_s, soonest = math.inf, view.eligible[0]
         for index in view.eligible:

@@ -16,7 +16,7 @@ from llmsim.policies.cutting import search
 from llmsim.policies.objective import PricedCost
 from llmsim.policies.resources import Resource, ResourceProblem, relax
 from llmsim.policies.rounding import round_plan
-from llmsim.policies.sifting import DIRECT, sift
+from llmsim.policies.sifting import DIRECT, Guess, Solution, sift
 
 SCOPE = (
     "It bounds the priced cost of the plan: what the curves predict for each query alone. "
@@ -26,6 +26,8 @@ RELAXED = "linear relaxation (HiGHS, sifting), rounded by CP-SAT"
 EXACT = "CP-SAT"
 # An excess below this part of the capacities may be rounding.
 _ROUNDING = 1e-9
+# A relaxation proved within this part of the sum of the costs' sizes will do.
+_NEAR_ENOUGH = 3e-7
 
 
 def best_plan(priced: PricedCost, bounds: Bounds, resources: Sequence[Resource] = ()) -> Plan:
@@ -40,9 +42,7 @@ def best_plan(priced: PricedCost, bounds: Bounds, resources: Sequence[Resource] 
     count = priced.groups.count
     check_feasible(count, priced.eligible, bounds)
     problem = ResourceProblem(priced.cost, count, priced.eligible, bounds, tuple(resources))
-    start = search(problem) if len(count) > DIRECT else problem.no_prices()
-    possible = problem.dual_value(start) <= problem.highest_cost()
-    relaxed = sift(problem, start) if possible else None
+    relaxed = _relaxed(problem, priced)
     if relaxed is None:
         check_capacity(problem)
         raise InputError(_too_little(problem, "even if queries could be split between deployments"))
@@ -53,6 +53,18 @@ def best_plan(priced: PricedCost, bounds: Bounds, resources: Sequence[Resource] 
     exact = rounded.lower_bound > -np.inf
     lower_bound = max(problem.dual_value(relaxed.prices), rounded.lower_bound)
     return _certified(priced, bounds, resources, rounded.flow, lower_bound, EXACT if exact else RELAXED)
+
+
+def _relaxed(problem: ResourceProblem, priced: PricedCost) -> Solution | None:
+    """The relaxation's optimum, or what is proved so near it that rounding loses more; None: none."""
+    if len(problem.count) <= DIRECT:
+        return sift(problem)
+    found = search(problem)
+    if problem.dual_value(found.prices) > problem.highest_cost():
+        return None
+    places = found.places(problem)
+    size = float(np.sum(priced.size[np.arange(len(places)), places] * problem.count))
+    return sift(problem, Guess(found.prices, places, _NEAR_ENOUGH * abs(size)))
 
 
 def check_capacity(problem: ResourceProblem) -> None:

@@ -12,7 +12,7 @@ A round costs O(n k), the solver works on O(k sqrt(n)) queries, and there are fe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,19 +94,41 @@ class Problem(Protocol):
         """
         ...
 
+    def dual_value(self, prices: FloatArray) -> float:
+        """A lower bound on what any solution costs."""
+        ...
 
-def sift(problem: Problem, start: FloatArray | None = None) -> Solution | None:
+
+@dataclass(frozen=True)
+class Guess:
+    """Where to start, and when to stop.
+
+    Attributes:
+        prices: nearly optimal ones.
+        places: a deployment for each group, shape (g,), with which the bounds are nearly kept; None: where
+            each is best at the prices.
+        slack: a solution proved within this of the optimum will do.
+    """
+
+    prices: FloatArray
+    places: NDArray[np.int16] | None = None
+    slack: float = 0.0
+
+
+def sift(problem: Problem, guess: Guess | None = None) -> Solution | None:
     """The optimum of a problem, or None where its bounds cannot be met.
 
     Args:
-        start: a guess of the prices; None: those of a sample.
+        guess: None: the prices of a sample, and nothing but the optimum will do.
     """
     groups = len(problem.count)
     if groups <= DIRECT:
         places = np.zeros(groups, dtype=np.int16)
         return problem.solve(places, np.arange(groups), problem.no_prices())
-    prices = sample_prices(problem) if start is None else start
+    guess = guess or Guess(sample_prices(problem))
+    prices = guess.prices
     best, gain = best_places(problem, prices)
+    best = best if guess.places is None else guess.places
     tie = _TIE * float(gain.max(where=np.isfinite(gain), initial=0.0))
     undecided = groups**0.5 + 2 * problem.mismatch(best, prices)
     free = near(problem, prices, undecided)
@@ -114,6 +136,10 @@ def sift(problem: Problem, start: FloatArray | None = None) -> Solution | None:
         solved = problem.solve(best, np.flatnonzero(free), prices)
         if solved is None and free.all():
             return None
+        if solved is not None and guess.slack > 0:
+            proof = max((solved.prices, prices), key=problem.dual_value)
+            if cost_of(problem, solved) - problem.dual_value(proof) <= guess.slack:
+                return replace(solved, prices=proof)
         if solved is not None:
             wrong = ~free & (regret(problem, best, solved.prices) > tie)
             if not wrong.any():
@@ -124,6 +150,16 @@ def sift(problem: Problem, start: FloatArray | None = None) -> Solution | None:
         # Too few to meet the bounds, or only at absurd prices.
         undecided *= _GROWTH
         free |= near(problem, prices, undecided)
+
+
+def cost_of(problem: Problem, solution: Solution) -> float:
+    """What a solution costs."""
+    flow = solution.table(problem.count)
+    free = problem.no_prices()
+    return sum(
+        float(np.sum(np.where(used > 0, problem.reduced(free, column), 0.0) * used))
+        for column, used in enumerate(flow.T)
+    )
 
 
 def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int16], FloatArray]:

@@ -10,7 +10,7 @@ from llmsim.report import figures, labels, series
 from llmsim.report.charts_energy import unit_of
 from llmsim.report.charts_queries import plain_ticks, stacked_panels
 from llmsim.report.figures import POWER, TIME
-from llmsim.report.palette import Palette
+from llmsim.report.palette import BASELINE, Palette
 from llmsim.report.sheet import Row, policy_label
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ def times_by_deployment(
     shown = [name for name in shown if len(columns["latency"][name])]
     if not shown:
         return None
+    slo = summary.get("slo") or {}
+    asked = {
+        "first token": slo.get("ttft_s"),
+        "a later token": slo.get("tpot_s"),
+        "latency": slo.get("latency_s"),
+    }
     lines = [Line2D([], [], color=palette.colour(name), linewidth=2) for name in shown]
     top = labels.legend_on_top(figure, lines, shown, 0.08)
     height, each = figure.get_figheight(), 0.905 / len(kinds)
@@ -57,6 +63,9 @@ def times_by_deployment(
                 marker = "o" if len(value) < FEW else ""
                 axes.plot(value, 100 * part, color=palette.colour(name), linewidth=2, marker=marker)
         axes.set_xscale("log")
+        most_s = asked[kind]
+        if most_s is not None:
+            axes.axvline(most_s, color=BASELINE, linewidth=1.2, dashes=(4, 2))
         axes.set_ylim(0, 101)
         axes.set_xlabel(f"{kind} (s)")
         axes.tick_params(labelleft=place == 0)
@@ -69,7 +78,10 @@ def times_by_deployment(
         f"{policy_label(summary)}: 99 % of the queries on {slowest}, the slowest, "
         f"end within {figures.quantity(p99_s[slowest], TIME, 3)}"
     )
-    return title, "Distributions by deployment, from arrival; the axes of time are logarithmic."
+    caption = "Distributions by deployment, from arrival; the axes of time are logarithmic."
+    if any(asked[kind] is not None for kind in kinds):
+        caption += " Dashed: what slo asks."
+    return title, caption
 
 
 def timeline(figure: Figure, summary: Row, table: pa.Table, palette: Palette) -> tuple[str, str] | None:

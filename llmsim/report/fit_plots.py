@@ -24,10 +24,10 @@ BLUE, GREY, RED = "#0072B2", "#9AA1AB", "#D55E00"
 NOUNS = {
     "energy": ("energy", "J"),
     "runtime": ("runtime", "s"),
-    "prefill": ("prefill", "s"),
-    "decode": ("decode step", "s"),
-    "prefill_energy": ("prefill", "J"),
-    "decode_energy": ("decode step", "J"),
+    "prefill": ("time of a prefill", "s"),
+    "decode": ("time of a decode step", "s"),
+    "prefill_energy": ("energy of a prefill", "J"),
+    "decode_energy": ("energy of a decode step", "J"),
 }
 PANEL_IN = (3.9, 3.3)
 PAD_IN = 0.1  # between labels and the figure's edge; twice that between labels and the next panel

@@ -56,7 +56,9 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
         table.add_row("" if curve == before else curve, record["target"], form, *figures, style=style)
         before = curve
     console.print(table)
-    console.print("* the form that is used, chosen for all models of a system by leave-one-level-out.")
+    console.print(
+        "* the form that is used; that of queries is chosen for all models of a system, by levels left out."
+    )
     console.print("error: mean absolute error with one setting left out at a time, its repeats together.")
     console.print(
         "band: half the 90 % interval of a new trial, and the share of left-out trials that it holds."

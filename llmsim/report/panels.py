@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ LEFT_IN, UNDER_IN, EDGE_IN = 0.72, 0.55, 0.12
 MARKER_SIZE = 4.0
 HANDLE = 2.6  # length of a line in the legend, in font sizes
 LINEAR_TO = 0.01  # a `symlog` axis is linear up to here
+FEW_DECADES = 3.1  # a logarithmic axis with fewer has room for numbers between powers of ten
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Panel:
     """Lines on one pair of axes.
 
     Attributes:
-        scales: of x and y: ``linear``, ``log``, or ``symlog`` (logarithmic but for the least).
+        scales: of x and y: ``linear``, ``log``, or ``symlog`` (from 0, logarithmic but for the least).
     """
 
     x_label: str
@@ -82,8 +84,8 @@ def draw_panels(figure: Figure, panels: Sequence[Panel]) -> None:
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
-    for scale, axis in zip(panel.scales, (axes.xaxis, axes.yaxis), strict=True):
-        _scale(axes, axis, scale)
+    for scale, set_scale in zip(panel.scales, (axes.set_xscale, axes.set_yscale), strict=True):
+        set_scale(scale, **({"linthresh": LINEAR_TO} if scale == "symlog" else {}))
     for line in panel.lines:
         if not line.x:
             axes.axhline(line.y[0], color=line.colour, linewidth=1.3, dashes=line.dashes, zorder=1)
@@ -94,24 +96,25 @@ def _draw(axes: Axes, panel: Panel) -> None:
         )  # fmt: skip
         if line.band:
             axes.fill_between(line.x, *line.band, color=line.colour, alpha=0.14, linewidth=0, zorder=2)
+    for scale, axis in zip(panel.scales, (axes.xaxis, axes.yaxis), strict=True):
+        if scale != "linear":
+            _plain_ticks(axis, scale)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     if panel.title:
         axes.set_title(panel.title, fontsize=9.5)
 
 
-def _scale(axes: Axes, axis: Axis, scale: str) -> None:
-    """Linear, or logarithmic with plain numbers at its ticks."""
+def _plain_ticks(axis: Axis, scale: str) -> None:
+    """Plain numbers at the ticks of a logarithmic axis; between powers of ten where it has few of them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
 
-    if scale == "linear":
-        return
-    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)(
-        scale, **({"linthresh": LINEAR_TO} if scale == "symlog" else {})
-    )
+    low, high = axis.get_view_interval()
     if scale == "symlog":
+        axis.set_view_interval(-LINEAR_TO / 10, max(high, LINEAR_TO), ignore=True)  # nothing is below 0
         axis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=LINEAR_TO))
     else:
-        axis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0)))
+        few = math.log10(high / low) < FEW_DECADES
+        axis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axis.set_minor_formatter(NullFormatter())

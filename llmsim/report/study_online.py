@@ -32,21 +32,29 @@ MOSTLY = 0.999
 def findings(tables: Tables, names: Sequence[str]) -> list[str]:
     """What the study says."""
     first = f"only {names[0]}"
-    waits_s = {(r["way"], r["policy"]): r["mean_wait_s"] for r in tables["corrections"]}
-    steps = list(dict.fromkeys(way for way, _ in waits_s))
-    cured = [step for step in steps[1:-1] if waits_s[step, first] < NO_WAIT_S]
     right = [r for r in tables["zeta"] if r["way"] == "right"]
     longest_s = max(r["mean_wait_s"] for r in right)
     return [
-        f"As its script did, a query waits {waits_s[steps[0], first]:.0f} s on average where all go to "
-        f"{names[0]}, and {waits_s[steps[0], 'round_robin']:.1f} s where models take turns, all of it at "
-        f"{_who_waits(tables)}.",
+        *_waiting(tables, first),
         f"Done right, no policy's mean wait is longer than {figures.seconds(longest_s)} at "
         f"{right[0]['rate_per_s']:g} queries/s.",
-        f"Of the script's defects, putting right one alone ends the waiting at {names[0]}: "
-        f"{'; '.join(step.removeprefix('but ') for step in cured) or 'none'}.",
         _chance(tables, names),
         _feedback(right, names),
+    ]
+
+
+def _waiting(tables: Tables, first: str) -> list[str]:
+    """How long queries wait as the script did it, and what alone ends that."""
+    waits_s = {(r["way"], r["policy"]): r["mean_wait_s"] for r in tables["corrections"]}
+    script, *steps = list(dict.fromkeys(way for way, _ in waits_s))[:-1]
+    if waits_s[script, first] < NO_WAIT_S:
+        return [f"As its script did, no query waits where all go to {first.removeprefix('only ')}."]
+    cured = [step.removeprefix("but ") for step in steps if waits_s[step, first] < NO_WAIT_S]
+    return [
+        f"As its script did, a query waits {waits_s[script, first]:.0f} s on average where all go to "
+        f"{first.removeprefix('only ')}, and {waits_s[script, 'round_robin']:.1f} s where models take turns "
+        f"(there, at {_who_waits(tables)}).",
+        f"Of the script's defects, putting right one alone ends the former: {'; '.join(cured) or 'none'}.",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from llmsim.curves.cost import BoolArray, FloatArray
 from llmsim.errors import InputError
 from llmsim.simulation.ledger import Ledger
 
-# The queue grows when the later half of the window waits longer than the earlier by this factor, and by more
-# than this part of a mean service time.
+# The queue grows when each quarter of the queries waits longer than the one before, and the last longer than
+# the second by this factor, and by more than this part of a mean service time.
 GROWTH_FACTOR = 1.5
 GROWTH_SERVICES = 0.5
 FEWEST_QUERIES = 100
@@ -92,8 +93,10 @@ def unsettled(ledger: Ledger) -> str | None:
         return None
     waits = ledger.start_s - ledger.arrival_s
     service_s = float((ledger.end_s - ledger.start_s).mean())
-    earlier, later = float(waits[n // 4 : n // 2].mean()), float(waits[3 * n // 4 :].mean())
-    if later > GROWTH_FACTOR * earlier and later - earlier > GROWTH_SERVICES * service_s:
+    cuts = (n // 4, n // 2, 3 * n // 4, n)
+    earlier, middle, later = (float(waits[a:b].mean()) for a, b in pairwise(cuts))
+    sustained = earlier < middle < later
+    if sustained and later > GROWTH_FACTOR * earlier and later - earlier > GROWTH_SERVICES * service_s:
         return (
             f"the mean wait grows from {earlier:,.1f} s in the second quarter of the queries to "
             f"{later:,.1f} s in the last"

@@ -222,8 +222,13 @@ def open_meters(config: Config, backend: Any = None) -> tuple[list[Meter], list[
     """The chosen meter where it can be read, or else none, with the reason.
 
     Args:
-        backend: what will run; where it knows its GPUs, no other is read.
+        backend: what will run; where it knows its GPUs, no other is read, and where it says that its work is
+            `elsewhere`, none of this host's meters is.
     """
+    if getattr(backend, "elsewhere", False):
+        return [], [
+            "Energy is absent: the work is done elsewhere, and the meters of this host do not see it."
+        ]
     meter: Meter = METERS.build(config.meter)
     if hasattr(backend, "gpu_uuids") and hasattr(meter, "only"):
         meter.only(backend.gpu_uuids())

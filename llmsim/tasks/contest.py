@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.backends import BACKENDS
+from llmsim.backends.contract import Backend
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
 from llmsim.fleet.prices import Prices, price
 from llmsim.policies import POLICIES
 from llmsim.policies.bounds import Bounds
-from llmsim.policies.contract import Selective
+from llmsim.policies.contract import OfflinePolicy, Selective
 from llmsim.report.account import Horizon, Terms
 from llmsim.report.judgement import Judge, objective_of
 from llmsim.report.replications import LEVEL, replicated
@@ -25,6 +25,7 @@ from llmsim.simulation.replications import seeds
 from llmsim.simulation.run import Entry, Run, run_policy
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.inputs import Asked, Progress, rng_of, step_of, workload_of
+from llmsim.tasks.measuring import opened_engines
 from llmsim.workload.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,15 @@ class Played:
         runs: the policy's, then each baseline's.
         terms: what their figures share.
         method: how the backend had its joules.
+        scope: what they cover; None: what the fleet's hardware says.
+        notes: what to know of that.
     """
 
     runs: list[Run]
     terms: Terms
     method: str
+    scope: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,13 @@ class Contest:
         config: names them all.
         asked: which figures are wanted.
         fleet: on which they play.
+        backend: says what serving costs.
     """
 
     config: Config
     asked: Asked
     fleet: Fleet
+    backend: Backend
 
     def play(
         self, queries: Queries, seed: int, progress: Progress | None = None, tape: Tape | None = None
@@ -74,17 +81,21 @@ class Contest:
         prices = price(queries, self.fleet.deployments)
         entries = self._entries()
         bounds = bounds_of(entries[0].policy, prices)
-        backend = BACKENDS.build(self.config.backend)
-        engines = [backend.open(item) for item in self.fleet.deployments]
-        for engine in engines:
-            engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
         runs: list[Run] = []
-        for number, entry in enumerate(entries):
-            step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
-            rng = rng_of(seed, entry.label if number else "")
-            runs.append(run_policy(entry, prices, engines, rng, step, None if number else tape))
-        for engine in engines:
-            engine.close()
+        with opened_engines(self.config, self.backend, self.fleet.deployments) as engines:
+            for engine in engines.all:
+                engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
+            for number, entry in enumerate(entries):
+                step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
+
+                def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
+                    chosen = self._entries()[number] if again else entries[number]
+                    rng = rng_of(seed, chosen.label if number else "")
+                    return run_policy(chosen, prices, engines.all, rng, step, tape)
+
+                planned = isinstance(entry.policy, OfflinePolicy)
+                label = f"{entry.label}, seed {seed}"
+                runs.append(engines.play(label, once, None if number else tape, planned))
         terms = Terms(
             horizon=horizon_of(queries, runs, self.fleet),
             bounds=bounds,
@@ -94,7 +105,7 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, backend.method)
+        return Played(runs, terms, engines.method, engines.scope, tuple(engines.notes))
 
     def _entries(self) -> list[Entry]:
         """The policy and each baseline, built anew; the run's own policy is not repeated."""

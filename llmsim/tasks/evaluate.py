@@ -72,10 +72,13 @@ class Evaluation:
 
         write_json(self.summary, folder / "summary.json")
         write_tables(folder, self.queries, self.instances, self.plan, self.series)
+        if self.config.report == "full":
+            self._illustrate(folder)
         if self.trace is not None:
             write_trace(*self.trace, folder / "perfetto.json")
-        if self.config.report != "full":
-            return
+
+    def _illustrate(self, folder: Path) -> None:
+        """Plots and the page that shows them."""
         from llmsim.report.drawing import Drawing
         from llmsim.report.page import write
         from llmsim.report.plots import draw
@@ -106,13 +109,13 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     """
     watch = Stopwatch()
     POLICIES.build(config.policy)  # first: a mistake here must not cost the time of what follows
-    BACKENDS.build(config.backend)
+    backend = BACKENDS.build(config.backend)
     asked = Asked.from_config(config)
     with watch("workload"):
         queries = workload_of(config)
     with watch("curves"):
         fleet = fleet_of(config, progress)
-    contest = Contest(config, asked, fleet)
+    contest = Contest(config, asked, fleet, backend)
     tape = Tape() if asked.interval_s is not None or asked.perfetto else None
     with watch("policies"):
         played = contest.play(queries, config.seed, progress, tape)
@@ -158,7 +161,7 @@ def _summary(config: Config, fleet: Fleet, queries: Queries, played: Played) -> 
     for message in found["warnings"]:
         log.warning("%s", message)
     warnings = [*fleet.notes, *(f"{pair} is left out: {reason}" for pair, reason in fleet.absent.items())]
-    warnings += found["warnings"]
+    warnings += [*found["warnings"], *played.notes]
     if fleet.horizon_s is not None and fleet.horizon_s < terms.horizon.length_s:
         warnings.append(
             f"fleet.horizon_s={fleet.horizon_s:g} ends before the last query does: idle energy counts over "
@@ -171,7 +174,7 @@ def _summary(config: Config, fleet: Fleet, queries: Queries, played: Played) -> 
         "seed": config.seed,
         "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
         "queries": len(queries),
-        "energy_scope": fleet.energy_scope,
+        "energy_scope": played.scope or fleet.energy_scope,
         "energy_method": played.method,
         "slo": asdict(terms.slo),
         "tariff": asdict(terms.tariff),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 import llmsim
 from llmsim.arguments import groups
@@ -24,7 +23,9 @@ from llmsim.studies.printed import printed_curve
 from llmsim.tasks.curves import trials_of
 from llmsim.tasks.inputs import Progress, fleet_of, workload_of
 from llmsim.tasks.provenance import provenance
-from llmsim.workload.queries import Queries
+from llmsim.tasks.wilkins_offline import that_fit
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1  # of summary.json
 Record = dict[str, Any]
@@ -74,13 +75,16 @@ class WilkinsHybrid:
                 "such as hardware=[m1_pro,a100] model=[llama2_7b]."
             )
         curves = _curves(config, fleet.deployments, progress)
-        workloads = {name: workload_of(load_config([f"workload={name}"])) for name in self.workloads}
+        workloads = {
+            name: that_fit(workload_of(load_config([f"workload={name}"])), fleet.deployments)
+            for name in self.workloads
+        }
         tables: dict[str, list[Record]] = {"ideal": [], "thresholds": [], "hosts": [], "turns": []}
         for name, queries in workloads.items():
             for way, deployments in curves.items():
                 if progress is not None:
                     progress(f"{name}, {way}", 0, 1)
-                for table, record in self._records(_served(queries, deployments)):
+                for table, record in self._records(price(queries, deployments)):
                     tables[table].append({"workload": name, "curves": way, **record})
         names_of = [item.name for item in fleet.deployments]
         error = fleet.deployments[SMALL].provenance["left_out_error"]
@@ -128,15 +132,15 @@ def _curves(
 ) -> Mapping[str, tuple[Deployment, ...]]:
     """The two deployments by each of the curves that the study holds against each other."""
     small, big = fitting
-    printed = _printed(small), _printed(big)
-    three_terms = fleet_of(replace(config, curve={"name": "interaction"}), progress).deployments[SMALL]
     of_gpu = hybrid.gpu_only(trials_of(config), *_names(small))
-    return {
-        shown.PRINTED: printed,
-        shown.SOUND: (three_terms, printed[BIG]),
-        shown.FITTING: fitting,
-        shown.GPU_ONLY: (replace(small, curve=of_gpu), big),
-    }
+    ways = {shown.FITTING: fitting, shown.GPU_ONLY: (replace(small, curve=of_gpu), big)}
+    try:
+        printed = _printed(small), _printed(big)
+    except InputError as reason:
+        log.warning("Without the curves as printed: %s", reason)
+        return ways
+    three_terms = fleet_of(replace(config, curve={"name": "interaction"}), progress).deployments[SMALL]
+    return {shown.PRINTED: printed, shown.SOUND: (three_terms, printed[BIG]), **ways}
 
 
 def _printed(deployment: Deployment) -> Deployment:
@@ -147,9 +151,3 @@ def _names(deployment: Deployment) -> tuple[str, str]:
     """What trials call the hardware and the model."""
     model, hardware = deployment.target.model, deployment.target.hardware
     return hardware.trials_system or hardware.name, model.trials_model or model.name
-
-
-def _served(queries: Queries, deployments: tuple[Deployment, ...]) -> Prices:
-    """The prices of the queries that fit both machines."""
-    prices = price(queries, deployments)
-    return prices.take(np.flatnonzero(np.all(prices.eligible, axis=1)[prices.pair_of]))

@@ -20,6 +20,7 @@ from llmsim.studies.offline import CaseStudy, baselines, sweep
 from llmsim.studies.printed import printed_curve
 from llmsim.tasks.inputs import Progress, fleet_of, rng_of, workload_of
 from llmsim.tasks.provenance import provenance
+from llmsim.workload.queries import Queries
 
 SCHEMA_VERSION = 1  # of summary.json
 
@@ -54,8 +55,8 @@ class WilkinsOffline:
         Raises:
             InputError: anything in the configuration or its files that cannot be used.
         """
-        queries = workload_of(config)
         fleet = fleet_of(config, progress)
+        queries = that_fit(workload_of(config), fleet.deployments)
         printed = as_printed(fleet.deployments)
         names = [item.name for item in fleet.deployments]
         records: list[dict[str, Any]] = []
@@ -99,6 +100,23 @@ def check_zetas(zetas: Sequence[float]) -> None:
     for zeta in zetas:
         if not 0 <= zeta <= 1:
             raise InputError(f"task.zetas: {zeta} is none: expected numbers from 0 (accuracy) to 1 (energy).")
+
+
+def that_fit(queries: Queries, deployments: Sequence[Deployment]) -> Queries:
+    """The queries that fit every deployment, which a study can send anywhere.
+
+    Raises:
+        InputError: there are none.
+    """
+    prices = price(queries, deployments)
+    fits = np.all(prices.eligible, axis=1)[prices.pair_of]
+    if not fits.any():
+        longest = min(item.longest_query_tokens for item in deployments)
+        raise InputError(f"No query of {queries.name} fits: the shortest context holds {longest:,} tokens.")
+    if fits.all():
+        return queries
+    note = f"{int((~fits).sum()):,} queries that do not fit every deployment are left out."
+    return replace(queries.take(fits), notes=(*queries.notes, note))
 
 
 def as_printed(deployments: Sequence[Deployment]) -> tuple[Deployment, ...]:

@@ -16,7 +16,7 @@ from llmsim.report.study import Study
 from llmsim.studies.online import OnlineStudy, corrections, rate_sweep, zeta_sweep
 from llmsim.tasks.inputs import Progress, fleet_of, workload_of
 from llmsim.tasks.provenance import provenance
-from llmsim.tasks.wilkins_offline import as_printed, check_zetas
+from llmsim.tasks.wilkins_offline import as_printed, check_zetas, that_fit
 
 SCHEMA_VERSION = 1  # of summary.json
 
@@ -56,8 +56,8 @@ class WilkinsOnline:
         Raises:
             InputError: anything in the configuration or its files that cannot be used.
         """
-        queries = workload_of(config)
         fleet = fleet_of(config, progress)
+        queries = that_fit(workload_of(config), fleet.deployments)
         study = OnlineStudy(
             queries=queries,
             printed=as_printed(fleet.deployments),

@@ -28,10 +28,10 @@ def exact(form, *theta):
 # A mixture of experts whose phases were measured apart, on a device that its batches bring to its limit.
 ROUTED = replace(
     CURVE,
-    prefill_time=exact(Prefill(sharpness=None, routed=True), 3e-3, 1e-5, 2e-2, 5e-4, 1e-3, 2.5, 2e-2, 0.7),
+    prefill_time=exact(Prefill(sharpness=None), 2e-2, 1e-5, 2e-2, 5e-4, 1e-3, 2.5),
     decode_time=exact(Decode(routed=True), 8e-3, 1.2e-5, 1.5e-5, 3e-5, 0.1, 1.5e-2, 0.75),
     energy=JoulesApart(
-        exact(PrefillEnergy(miss=0.7), 2.0, 18.0, 0.3, 8.0, 700.0),
+        exact(PrefillEnergy(), 10.0, 18.0, 0.3, 700.0),
         exact(DecodeEnergy(miss=0.75), 4.0, 3e-2, 2.5e-2, 9.0, 690.0),
     ),
 )

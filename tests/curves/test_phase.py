@@ -144,7 +144,7 @@ SECONDS = np.array([0.1, 0.02, 0.1])
         ("decode", {}, STEPS),
         ("decode", {"routed": True}, STEPS),
         ("prefill", {}, PASSES),
-        ("prefill", {"sharpness": None, "routed": True}, PASSES),
+        ("prefill", {"sharpness": None}, PASSES),
         ("phase_energy", {}, (np.array([512, 8192]), np.array([127, 127]), np.array([127, 2032]))),
         ("decode_energy", {"miss": 0.75}, (*STEPS, SECONDS)),
         ("prefill_energy", {}, (*PASSES[1:], SECONDS)),

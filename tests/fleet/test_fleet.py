@@ -297,6 +297,7 @@ def test_a_deployment_may_be_served_in_its_own_way_and_the_nearest_name_wins():
         ({"llama": {"serving": {"kv": "hoard"}}}, r"fleet\.deployments\.llama\.serving\.kv=hoard"),
         ({"llama": {"servin": {}}}, r"fleet\.deployments\.llama\.servin: no such setting.*'serving'"),
         ({"llama": 5}, r"fleet\.deployments\.llama=5: expected settings"),
+        ({"llama": {"instances": 0}}, r"fleet\.deployments\.llama\.instances=0: at least 1"),
     ],
 )
 def test_a_mistake_about_a_deployment_names_it(deployments, says):
@@ -306,3 +307,17 @@ def test_a_mistake_about_a_deployment_names_it(deployments, says):
 
     with pytest.raises(InputError, match=says):
         check()
+
+
+def test_instances_that_are_set_leave_the_rest_of_the_devices_to_the_others():
+    sizes, shares = {"b": 2}, {"a": 1.0, "b": 1.0, "c": 3.0}
+    settings = {"names": ("a", "b", "c"), "sizes": sizes, "shares": shares}
+    built = fleet(devices=20, deployments={"b": {"instances": 4}}, **settings)
+    assert instances(built) == {"a@box": 3, "b@box": 4, "c@box": 9}
+    assert [item.share for item in built.deployments] == pytest.approx([0.2, 0.2, 0.6])
+    one = fleet(instances=1, deployments={"a@box": {"instances": 7}}, **settings)
+    assert instances(one) == {"a@box": 7, "b@box": 1, "c@box": 1}
+    every = {name: {"instances": 2} for name in "abc"}
+    assert set(instances(fleet(deployments=every, **settings)).values()) == {2}
+    with pytest.raises(InputError, match="a's share of 0 remaining box devices is 0"):
+        fleet(devices=8, deployments={"b": {"instances": 4}}, **settings)

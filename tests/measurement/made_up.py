@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import ClassVar
 
+from llmsim.backends.contract import Advance
 from llmsim.measurement.cell import Cell, OutOfMemory, Passes
 from llmsim.measurement.contract import Reading
 
@@ -117,6 +118,31 @@ class MadeUpBackend:
 
     def open_bench(self, target):
         return TableBench(lambda cell: 1e-6 * cell.batch * cell.tokens, most_tokens=40_000)
+
+    def open(self, deployment):
+        return TableEngine()
+
+
+class TableEngine:
+    """An engine whose batches take a known time, and no time at all in truth; counts the engines opened."""
+
+    opened = 0
+    at_once = most_at_once = 0
+
+    def __init__(self):
+        kind = type(self)
+        kind.opened += 1
+        kind.at_once += 1
+        kind.most_at_once = max(kind.most_at_once, kind.at_once)
+
+    def expect(self, tau_in, tau_out):
+        pass
+
+    def serve(self, tau_in, tau_out):
+        return Advance(0.01 * max(tau_out) + 1e-4 * sum(tau_in), 1e-4 * sum(tau_in), None)
+
+    def close(self):
+        type(self).at_once -= 1
 
 
 @dataclass

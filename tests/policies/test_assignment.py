@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llmsim.errors import InputError
 from llmsim.policies import sifting
-from llmsim.policies.assignment import assign, dual_value, expand
+from llmsim.policies.assignment import assign, expand
 from llmsim.policies.bounds import bounds_of, check_feasible
 from llmsim.policies.flow import CountProblem, min_cost_flow
 from llmsim.policies.ties import find_ties
@@ -106,7 +106,7 @@ def test_the_dual_bound_meets_the_objective(problem):
 def test_no_prices_give_a_bound_above_the_optimum(problem, seed):
     cost, eligible, bounds = problem
     prices = np.random.default_rng(seed).normal(size=cost.shape[1]) * np.abs(cost).max()
-    value = dual_value(prices, cost, np.ones(len(cost)), eligible, bounds)
+    value = CountProblem(cost, np.ones(len(cost)), eligible, bounds).dual_value(prices)
     assert value <= solve(*problem).objective + 1e-9 * np.abs(cost).sum()
 
 

@@ -112,7 +112,10 @@ def test_a_common_scale_of_energies_changes_no_choice():
         ({"name": "zeta_cost", "zeta": 2.0}, "policy.zeta=2.0"),
         ({"name": "queue_aware", "penalty": -1.0}, "policy.penalty=-1.0"),
         ({"name": "energy_slo", "slo_s": 0.0}, "policy.slo_s=0.0"),
-        ({"name": "energy_slo"}, "policy.slo_s: this setting must be given"),
+        (
+            {"name": "energy_slo"},
+            "policy.slo_s: say within how many seconds .* policy.slo_s=60; among",
+        ),
         ({"name": "dual_price", "window": 0}, "policy.window=0"),
         ({"name": "queue_aware", "penaltty": 1.0}, "Did you mean 'penalty'"),
     ],

@@ -93,8 +93,9 @@ def play(trace: Trace, to: np.ndarray, instances: np.ndarray) -> pa.Table:
 
 
 def spread(values: np.ndarray) -> dict[str, float]:
-    p50, p90, p99 = np.percentile(values, [50, 90, 99])
-    return {"mean": float(values.mean()), "p50": float(p50), "p90": float(p90), "p99": float(p99)}
+    ranks = (50, 90, 95, 99)
+    found = zip(ranks, np.percentile(values, ranks).tolist(), strict=True)
+    return {"mean": float(values.mean()), **{f"p{rank}": value for rank, value in found}}
 
 
 def row(policy: str, table: pa.Table, instances: np.ndarray, horizon_s: float) -> dict[str, Any]:

@@ -125,3 +125,20 @@ def test_an_almost_empty_summary_is_all_dashes_and_no_failure() -> None:
     text = shown({"policy": "optimal", "queries": 0, "served": 0, "refused": 0})
     assert "—" in text
     assert "no reason was recorded" in text
+
+
+def test_a_figure_that_was_asked_for_has_its_column_even_where_it_could_not_be_had(run: Run) -> None:
+    run.summary["absent"] = {"carbon_g": "not asked: set tariff.gram_co2_per_kwh"}
+    assert "carbon" not in shown(run.summary)
+    run.summary["absent"] = {"carbon_g": "the fleet's energy is not known"}
+    text = " ".join(shown(run.summary).split())
+    assert "carbon of optimal, round_robin" in text
+    assert "the fleet's energy is not known" in text
+
+
+def test_the_honest_saving_leads_and_says_that_it_is_predicted(run: Run) -> None:
+    lines = shown(run.summary).splitlines()
+    head = next(n for n, line in enumerate(lines) if line.startswith("policy"))
+    assert lines[head - 1].strip().startswith("at no less accuracy")
+    assert lines[head].split()[1:3] == ["predicted", "saving,"]
+    assert lines[head].index("active") > lines[head].index("predicted")

@@ -42,10 +42,11 @@ class Metronome:
         done = 0
         while done < most_steps:
             done += 1
-            base_s, slope_s, base_j, slope_j = self.steps[len(batch)]
+            base_s, slope_s, base_j, slope_j, limit_w = self.steps[len(batch)]
             context = sum(batch.values())
-            seconds += base_s + slope_s * context
-            joules += base_j + slope_j * context
+            step_s = base_s + slope_s * context
+            seconds += step_s
+            joules += min(base_j + slope_j * context, limit_w * step_s)
             for query in batch:
                 batch[query] += 1
             if seconds >= until_s:

@@ -59,12 +59,16 @@ def test_the_header_names_the_file(path: Path) -> None:
     assert path.read_text().splitlines()[0] == f"# @package {path.parent.name}.{path.stem}"
 
 
-@pytest.mark.parametrize("path", HARDWARE, ids=stem)
-def test_the_models_that_a_hardware_names_are_those_that_are_chosen_with_it(path: Path) -> None:
-    config = load_config([f"hardware={path.stem}"])
-    named = hardware(path.stem).models
-    assert list(config.model) == (named or ["llama2_7b", "llama2_13b", "llama2_70b"])
-    assert list(load_config([f"hardware={path.stem}", "model=bloom_176b"]).model) == ["bloom_176b"]
+@pytest.mark.parametrize("name", ["a100", "h200"])
+def test_the_models_that_a_hardware_names_are_those_that_are_chosen_with_it(name: str) -> None:
+    named = hardware(name).models
+    default = ["llama2_7b", "llama2_13b", "llama2_70b"]
+    assert list(load_config([f"hardware={name}"]).model) == (named or default)
+    assert list(load_config([f"hardware={name}", "model=bloom_176b"]).model) == ["bloom_176b"]
+
+
+def test_only_hardware_that_was_seen_to_do_so_names_models() -> None:
+    assert [path.stem for path in HARDWARE if hardware(path.stem).models] == ["h200"]
 
 
 @pytest.mark.parametrize("path", HARDWARE, ids=stem)

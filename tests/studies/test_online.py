@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llmsim.backends.simulator import Simulator
 from llmsim.fleet.prices import price
 from llmsim.policies.rotation import RoundRobin
-from llmsim.simulation.run import run_policy
+from llmsim.simulation.run import Entry, run_policy
 from llmsim.studies.online import OnlineStudy, corrections
 from llmsim.studies.thesis_router import ThesisRouter
 from tests.builders import deployment, queries
@@ -21,7 +21,7 @@ from tests.builders import deployment, queries
 def play(work, fleet, policy):
     prices = price(work, fleet)
     engines = [Simulator().open(item) for item in fleet]
-    return run_policy("x", policy, {}, prices, engines, np.random.default_rng(0)).ledger
+    return run_policy(Entry("x", policy, {"name": "x"}), prices, engines, np.random.default_rng(0)).ledger
 
 
 @settings(deadline=None, max_examples=40)

@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -105,6 +106,8 @@ def test_a_meter_that_cannot_be_read_leaves_energy_absent_with_the_reason(config
     meters, notes = characterize.open_meters(config)
     assert meters == []
     assert "allow_estimate" in notes[0]
+    remote = SimpleNamespace(elsewhere=True)
+    assert "elsewhere" in characterize.open_meters(config, remote)[1][0]
 
 
 def test_a_checkerboard_keeps_every_level_and_the_corners():

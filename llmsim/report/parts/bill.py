@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from llmsim.report.account import Account, Found, known_sum
 from llmsim.report.figures import ENERGY, Ladder
 from llmsim.report.parts.part import Part
-from llmsim.report.sheet import NOT_ASKED, Column, asked
+from llmsim.report.sheet import NOT_ASKED, Column, Figures, Row, asked
 from llmsim.simulation.metrics import Tariff, bill
 
 MONEY: Ladder = ((1.0, "USD"), (1e3, "kUSD"), (1e6, "MUSD"))
 MASS: Ladder = ((1.0, "g"), (1e3, "kg"), (1e6, "t"), (1e9, "kt"))
+
+
+def _beside_others(key: str, rows: Collection[Row], figures: Figures) -> bool:
+    """Beside another figure of the bill; alone it would tell all rows the same."""
+    others = ("energy_with_pue_j", "cost_energy_usd", "carbon_g")
+    return asked(key, rows, figures) and any(row.get(other) is not None for row in rows for other in others)
 
 
 class BillPart(Part):
@@ -26,7 +34,7 @@ class BillPart(Part):
         Column("carbon", "", ("carbon_g",), MASS, "carbon of that energy", sheet="cost", shown=asked),
         Column(
             "nodes", "", ("cost_nodes_usd",), MONEY, "hours of all nodes over the horizon, busy or not",
-            sheet="cost", detail=True, shown=asked,
+            sheet="cost", detail=True, shown=_beside_others,
         ),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from llmsim.report.account import Account, Found, known_sum
 from llmsim.report.figures import COUNT, ENERGY
 from llmsim.report.parts.part import Part
-from llmsim.report.parts.service import spread_columns
+from llmsim.report.parts.service import SPREAD, spread_columns
 from llmsim.report.sheet import NOT_ASKED, Column, known
 from llmsim.simulation.metrics import service
 from llmsim.simulation.window import take
@@ -24,7 +24,7 @@ class SteadyPart(Part):
         *(
             replace(column, path=("steady", *column.path))
             for group, key in (("steady latency", "latency_s"), ("steady wait", "wait_s"))
-            for column in spread_columns(group, key, ("mean", "p50", "p90", "p99"), "steady", shown=known)
+            for column in spread_columns(group, key, SPREAD, "steady", shown=known)
         ),
         Column("steady active per query", "", ("steady", "energy_active_per_query_j"), ENERGY,
                "energy while serving over queries", digits=4, sheet="steady", shown=known),

@@ -30,6 +30,7 @@ class OpenAIBackend:
 
     method: ClassVar[Literal["measured"]] = "measured"
     api_version: ClassVar[int] = 1
+    elsewhere: ClassVar[bool] = True  # no meter of this host sees what the server draws
 
     url: str = "http://localhost:8000/v1"
     model: str | None = None

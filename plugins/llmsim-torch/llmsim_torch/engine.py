@@ -87,7 +87,8 @@ class TorchEngine:
         if instances != 1 or self._recompute is not None:
             what = "without a KV cache" if self._recompute is not None else f"as {instances} instances"
             raise InputError(
-                f"the continuous discipline runs one instance with a KV cache for real, not {what}."
+                f"the continuous discipline runs one instance with a KV cache for real, not {what}: "
+                "fleet.instances=1."
             )
         self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
 

@@ -103,13 +103,20 @@ class Stepper:
         return max(1, min(most, int(left_s / (SLOWER * known_s))))
 
     def _known(self, query: int, tokens: int) -> torch.Tensor:
-        """The tokens of a query so far: a random prompt and, after a preemption, what it had generated."""
-        if query not in self._prompts:
+        """The tokens of a query so far: a random prompt and, after a preemption, what it had generated.
+
+        Of a query that was begun before a restart, what it had generated is forgotten: random tokens stand
+        for it.
+        """
+        known = self._prompts.get(query, torch.empty(0, dtype=torch.int64))
+        known = torch.cat([known, torch.tensor(self.generated.get(query, []), dtype=torch.int64)])[:tokens]
+        if len(known) < tokens:
             generator = torch.Generator().manual_seed(self._seed * 1_000_003 + query)
             vocabulary = self.resident.decoder.weights.embedding.shape[0]
-            self._prompts[query] = torch.randint(vocabulary, (tokens,), generator=generator)
-        prompt = self._prompts[query]
-        return torch.cat([prompt, torch.tensor(self.generated.get(query, []), dtype=torch.int64)])[:tokens]
+            rest = torch.randint(vocabulary, (tokens - len(known),), generator=generator)
+            known = torch.cat([known, rest])
+        self._prompts.setdefault(query, known)
+        return known
 
     def _note(self, queries: Sequence[int], seen: list[torch.Tensor]) -> None:
         rows = torch.stack(seen).tolist()

@@ -1,0 +1,200 @@
+"""An engine whose work is journalled as it ends, and not done again after a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llmsim.backends.contract import Advance, Engine, StepEngine, Work
+from llmsim.curves.cost import IntArray
+from llmsim.errors import InputError
+from llmsim.measurement.grouped import Grouped, Share
+from llmsim.measurement.journal import Journal
+
+Record = Mapping[str, Any]
+
+
+class Recorded:
+    """One deployment's engine behind a journal of what it did.
+
+    A piece of work is known by its run, its deployment, its number in that, and what was asked. What the
+    journal has is answered from it; the engine is opened, and told of the queries that are in, when the first
+    piece comes that the journal lacks. So a journal that is whole is played again without a device.
+
+    Args:
+        name: the deployment's.
+        opened: makes the engine.
+        journal: open; shared by all deployments of a run.
+        grouped: joules of the work; shared by all.
+
+    Attributes:
+        live: pieces of work that were run, not read.
+        muted: nothing is run nor read, and everything takes no time: another deployment has its turn.
+    """
+
+    def __init__(self, name: str, opened: Callable[[], Engine], journal: Journal, grouped: Grouped) -> None:
+        self._name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
+        self._engine: Engine | None = None
+        self._expected: list[tuple[IntArray, IntArray]] = []
+        self._done: dict[tuple[str, str, int], Record] = {}
+        self._joules: dict[tuple[str, str, int], float | None] = {}
+        for entry in journal.entries:
+            self._note(entry)
+        self.live = 0
+        self.muted = False
+        self.run("")
+
+    def run(self, label: str) -> None:
+        """What follows belongs to this run: another policy's work is never this one's."""
+        self._label, self._number = label, 0
+        self._begun: tuple[int, int] | None = None
+        self._awake = False
+        self._held: dict[int, dict[int, int]] = {}
+
+    def finish(self) -> None:
+        """The run is over: what joules are still open are counted."""
+        self._keep(self._grouped.flush())
+
+    def close(self) -> None:
+        """Release the device; it is opened again when there is more to run."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._awake = None, False
+
+    def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
+        """See `Engine`."""
+        self._expected.append((tau_in, tau_out))
+        if self._engine is not None:
+            self._engine.expect(tau_in, tau_out)
+
+    def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        """See `Engine`."""
+        asked = {"do": "serve", "tau_in": list(tau_in), "tau_out": list(tau_out)}
+        took = self._take(asked, lambda: vars_of(self._live().serve(tau_in, tau_out)))
+        return Advance(took["runtime_s"], took["first_token_s"], took["energy_j"])
+
+    def begin(self, instances: int, max_batch: int) -> None:
+        """See `StepEngine`."""
+        self._begun = (instances, max_batch)
+        self._held = {number: {} for number in range(instances)}
+
+    def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
+        """See `StepEngine`."""
+        asked = {"do": "prefill", "instance": instance, "queries": list(queries), "tokens": list(tokens)}
+        took = self._take(asked, lambda: vars_of(self._stepping().prefill(instance, queries, tokens)))
+        for query, count in zip(queries, tokens, strict=True):
+            self._held[instance][query] = count + 1
+        return Work(took["runtime_s"], took["energy_j"])
+
+    def decode(self, instance: int, most_steps: int, until_s: float) -> Work:
+        """See `StepEngine`."""
+        # Infinity is no JSON.
+        until = None if until_s == float("inf") else until_s
+        asked = {"do": "decode", "instance": instance, "most_steps": most_steps, "until_s": until}
+        took = self._take(asked, lambda: vars_of(self._stepping().decode(instance, most_steps, until_s)))
+        for query in self._held[instance]:
+            self._held[instance][query] += took["steps"]
+        return Work(took["runtime_s"], took["energy_j"], took["steps"])
+
+    def release(self, instance: int, queries: Sequence[int]) -> None:
+        """See `StepEngine`."""
+        for query in queries:
+            del self._held[instance][query]
+        if self._awake:
+            self._stepping().release(instance, queries)
+
+    def _take(self, asked: Record, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What a piece of work took: from the journal, or done now and put there."""
+        if self.muted:
+            return {
+                "runtime_s": 0.0,
+                "first_token_s": 0.0,
+                "energy_j": None,
+                "steps": asked.get("most_steps"),
+            }
+        name = (self._label, self._name, self._number)
+        self._number += 1
+        known = self._done.get(name)
+        if known is not None:
+            if known["asked"] != asked:
+                raise InputError(
+                    f"{self._journal.path}: piece {name[2]} of '{name[0]}' on {name[1]} was {known['asked']} "
+                    f"when the journal was written, and is {asked} now: another version decides otherwise. "
+                    "Move the journal away to measure anew."
+                )
+            return {**known["took"], "energy_j": self._joules.get(name)}
+        self._wake(asked["do"])
+        self._grouped.before()
+        took = work()
+        took.pop("energy_j", None)
+        self.live += 1
+        entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
+        self._journal.append(entry)
+        self._note(entry)
+        self._keep(self._grouped.after(name, took["runtime_s"]))
+        return {**took, "energy_j": self._joules.get(name)}
+
+    def _wake(self, doing: str) -> None:
+        """Open the engine, and bring its batch to where the journal ends."""
+        if self._engine is None:
+            self._engine = self._opened()
+            for tau_in, tau_out in self._expected:
+                self._engine.expect(tau_in, tau_out)
+        if doing == "serve" or self._awake:
+            return
+        self._awake = True
+        if self._begun is not None:
+            self._stepping().begin(*self._begun)
+        for instance, held in self._held.items():
+            if held:  # each has had its next token already: the last step is done again, and not counted
+                self._stepping().prefill(instance, list(held), [count - 1 for count in held.values()])
+
+    def _live(self) -> Engine:
+        if self._engine is None:
+            raise InputError(f"{self._name}: the engine is not open.")
+        return self._engine
+
+    def _stepping(self) -> StepEngine:
+        engine = self._live()
+        if not isinstance(engine, StepEngine):
+            raise InputError(
+                f"{self._name}: this backend runs whole batches only, and the continuous discipline needs "
+                "single iterations. Choose fleet.serving.discipline=static."
+            )
+        return engine
+
+    def _keep(self, shares: Sequence[Share]) -> None:
+        for share in shares:
+            entry = {
+                "kind": "joules",
+                **_named(share.name),
+                "energy_j": share.energy_j,
+                "window_s": share.window_s,
+                "members": share.members,
+                "idle_s": share.idle_s,
+                "warnings": list(share.warnings),
+                "method": share.method,
+                "scope": share.scope,
+            }
+            self._journal.append(entry)
+            self._note(entry)
+
+    def _note(self, entry: Record) -> None:
+        if entry["kind"] in ("work", "joules"):
+            name = (entry["run"], entry["deployment"], entry["number"])
+            if entry["kind"] == "work":
+                self._done[name] = entry
+            else:
+                self._joules[name] = entry["energy_j"]
+
+
+def vars_of(result: Advance | Work) -> dict[str, Any]:
+    """A result's figures by name."""
+    if isinstance(result, Advance):
+        return {"runtime_s": result.runtime_s, "first_token_s": result.first_token_s}
+    return {"runtime_s": result.runtime_s, "steps": result.steps}
+
+
+def _named(name: tuple[str, str, int]) -> dict[str, Any]:
+    return {"run": name[0], "deployment": name[1], "number": name[2]}

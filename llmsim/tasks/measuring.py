@@ -1,0 +1,137 @@
+"""The engines of a run: opened, or where they measure, behind a journal that a restarted run goes on with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from llmsim.backends.contract import Engine
+from llmsim.config import Config
+from llmsim.fleet.deployment import Deployment
+from llmsim.measurement.grouped import Grouped
+from llmsim.measurement.journal import Journal
+from llmsim.measurement.lock import device_lock
+from llmsim.measurement.recorded import Recorded
+from llmsim.simulation.run import Run
+from llmsim.simulation.tape import Tape
+from llmsim.tasks.characterize import open_meters
+
+log = logging.getLogger(__name__)
+
+FOLDER = Path("outputs") / "served"
+Once = Callable[[bool, Tape | None], Run]
+
+
+@dataclass
+class Engines:
+    """One engine a deployment.
+
+    Attributes:
+        all: in the order of the deployments.
+        method: how their joules are had: simulated, measured, estimated, or absent.
+        scope: what measured joules cover; None: what the hardware's description says.
+        notes: what to know of how they measured.
+    """
+
+    all: Sequence[Engine]
+    method: str
+    scope: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def play(self, label: str, once: Once, tape: Tape | None, planned: bool) -> Run:
+        """One policy's run.
+
+        What was measured is played again from the journal: only when all is done is it known how many
+        joules each piece of work took.
+
+        Args:
+            label: of the run.
+            once: plays it from the beginning; told whether it will be played again.
+            tape: of the run itself.
+            planned: who serves what is known beforehand. Deployments then do not touch each other, and each
+                is run by itself, so that one model at a time is in memory.
+        """
+        measuring = [engine for engine in self.all if isinstance(engine, Recorded)]
+        turns = [[engine] for engine in measuring] if planned else [measuring]
+        for turn in turns if measuring else []:
+            for engine in measuring:
+                engine.muted = engine not in turn
+                engine.run(label)
+            once(True, None)
+            for engine in turn:
+                engine.finish()
+                if planned and len(measuring) > 1:
+                    engine.close()
+        for engine in measuring:
+            engine.muted = False
+            engine.run(label)
+        return once(False, tape)
+
+
+@contextmanager
+def opened_engines(config: Config, backend: Any, deployments: Sequence[Deployment]) -> Iterator[Engines]:
+    """The engines of a run, closed at its end.
+
+    Raises:
+        InputError: a device that another process measures with.
+    """
+    if backend.method == "simulated":
+        engines = Engines([backend.open(item) for item in deployments], backend.method)
+        yield engines
+        for engine in engines.all:
+            engine.close()
+        return
+    path = FOLDER / f"{config.sha256()[:12]}.jsonl"
+    with ExitStack() as stack:
+        stack.enter_context(device_lock(str(getattr(backend, "device", backend.__class__.__name__))))
+        journal = stack.enter_context(Journal(path))
+        meters, notes = open_meters(config, backend)
+        for meter in meters:
+            stack.callback(meter.close)
+        grouped = Grouped(meters, _idle_w(deployments))
+        recorded = [
+            Recorded(item.name, partial(backend.open, item), journal, grouped) for item in deployments
+        ]
+        for engine in recorded:
+            stack.callback(engine.close)
+        found = Engines(recorded, "absent", notes=notes)
+        yield found
+        found.method, found.scope = _how(journal)
+        found.notes += [_told(recorded, journal), f"Journal: {path}; the same command goes on with it."]
+
+
+def _idle_w(deployments: Sequence[Deployment]) -> float | None:
+    """What one device draws between two pieces of work, where all are of one kind that says it."""
+    known = {item.idle_power_w for item in deployments}
+    return known.pop() if len(known) == 1 else None
+
+
+def _how(journal: Journal) -> tuple[str, str]:
+    """How the joules of a run were had, and what they cover: an estimate in a sum makes it one."""
+    known = [
+        entry for entry in journal.entries if entry["kind"] == "joules" and entry["energy_j"] is not None
+    ]
+    if not known:
+        return "absent", "none"
+    methods = {entry["method"] for entry in known}
+    scopes = sorted({entry["scope"] for entry in known})
+    return "estimated" if "estimated" in methods else "measured", " and ".join(scopes)
+
+
+def _told(engines: Sequence[Recorded], journal: Journal) -> str:
+    live = sum(engine.live for engine in engines)
+    pieces = sum(entry["kind"] == "work" for entry in journal.entries)
+    joules = [entry for entry in journal.entries if entry["kind"] == "joules"]
+    said = f"{pieces} pieces of work were run on the device, {live} of them now"
+    if not joules:
+        return f"{said}; none has joules."
+    shared = sum(entry["members"] > 1 for entry in joules)
+    return (
+        f"{said}; {shared} shared a meter's window with others, and its joules are divided by seconds "
+        f"(windows of {min(entry['window_s'] for entry in joules):.1f} s and more)."
+    )

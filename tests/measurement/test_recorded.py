@@ -1,0 +1,102 @@
+"""Work is journalled as it ends, and a run that is begun again goes on where it was broken off."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from llmsim.backends.contract import Advance
+from llmsim.errors import InputError
+from llmsim.measurement.grouped import Grouped
+from llmsim.measurement.journal import Journal
+from llmsim.measurement.recorded import Recorded
+from llmsim.simulation.limits import Limits
+from tests.builders import queries
+from tests.simulation.costs import AffineCosts
+from tests.simulation.fleets import play_continuous
+from tests.simulation.test_stepped import Metronome
+
+LIMITS = Limits(max_batch=4, kv_blocks=9, kv="grow")
+
+
+class Broken(Exception):
+    """The machine went away."""
+
+
+class Counting(Metronome):
+    """Breaks after so many pieces of work; its steps take what the batch and its tokens say."""
+
+    def __init__(self, lasts=10**9):
+        super().__init__(AffineCosts(), joules=False)
+        self.lasts = lasts
+
+    def _one(self):
+        self.lasts -= 1
+        if self.lasts < 0:
+            raise Broken
+
+    def prefill(self, instance, queries, tokens):
+        self._one()
+        return super().prefill(instance, queries, tokens)
+
+    def decode(self, instance, most_steps, until_s):
+        self._one()
+        return super().decode(instance, most_steps, until_s)
+
+    def serve(self, tau_in, tau_out):
+        self._one()
+        return Advance(sum(tau_out) * 0.1, 0.1, None)
+
+
+def workload():
+    rng = np.random.default_rng(5)
+    return queries(rng.integers(1, 60, 30), rng.integers(1, 40, 30), np.cumsum(rng.exponential(0.05, 30)))
+
+
+def played(path, engine):
+    with Journal(path) as journal:
+        recorded = Recorded("one", lambda: engine, journal, Grouped([]))
+        recorded.run("optimal")
+        book, _, _ = play_continuous(workload(), None, recorded, LIMITS, 1)
+        return list(book.end_s), recorded.live
+
+
+def test_a_run_that_was_broken_off_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
+    whole, pieces = played(tmp_path / "whole", Counting())
+    for cut in (1, pieces // 2, pieces - 1):
+        path = tmp_path / f"cut{cut}"
+        with pytest.raises(Broken):
+            played(path, Counting(lasts=cut))
+        # The engine is told of the batch again, which is no piece of work.
+        again, live = played(path, Counting())
+        assert again == pytest.approx(whole)
+        assert live == pieces - cut
+        assert played(path, Counting(lasts=0)) == (again, 0)
+
+
+def test_policies_share_no_measurements_and_work_is_known_by_what_was_asked(tmp_path):
+    with Journal(tmp_path / "j") as journal:
+        engine = Counting()
+        recorded = Recorded("one", lambda: engine, journal, Grouped([]))
+        for label in ("optimal", "round_robin"):
+            recorded.run(label)
+            recorded.serve((5,), (3,))
+        assert recorded.live == 2
+        recorded.run("optimal")
+        assert recorded.serve((5,), (3,)) == Advance(pytest.approx(0.3), 0.1, None)
+        recorded.run("optimal")
+        with pytest.raises(InputError, match="piece 0 of 'optimal' on one"):
+            recorded.serve((5,), (4,))
+    kept = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
+    assert [(entry["run"], entry["number"]) for entry in kept] == [("optimal", 0), ("round_robin", 0)]
+
+
+def test_an_engine_without_iterations_says_which_discipline_to_choose(tmp_path):
+    with Journal(tmp_path / "j") as journal:
+        recorded = Recorded("one", object, journal, Grouped([]))
+        recorded.run("x")
+        recorded.begin(1, 4)
+        with pytest.raises(InputError, match="discipline=static"):
+            recorded.prefill(0, [0], [5])

@@ -1,0 +1,89 @@
+"""task=evaluate over a measuring backend: real batches on the virtual clock, journalled."""
+
+import dataclasses
+
+import pandas.testing
+import pytest
+
+from llmsim.api import evaluate, load_config
+from llmsim.backends import BACKENDS
+from llmsim.errors import InputError
+from llmsim.measurement.tdp import TdpMeter
+from llmsim.tasks import contest, measuring
+from tests.measurement.made_up import SteadyMeter, TableEngine
+
+WORDS = [
+    "hardware=a100_80gb", "policy=optimal",
+    "workload.limit=40", "fleet.serving.max_batch=8", "fleet.serving.batch_wait_s=1.0",
+]  # fmt: skip
+
+
+@pytest.fixture
+def config(monkeypatch, tmp_path):
+    made_up = dataclasses.replace(
+        BACKENDS, built_in={**BACKENDS.built_in, "made_up": "tests.measurement.made_up:MadeUpBackend"}
+    )
+    monkeypatch.setattr("llmsim.tasks.evaluate.BACKENDS", made_up)
+    monkeypatch.setattr(measuring, "open_meters", lambda *_: ([SteadyMeter()], []))
+    monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 0.0)
+    monkeypatch.chdir(tmp_path)
+    TableEngine.opened = TableEngine.at_once = TableEngine.most_at_once = 0
+
+    def composed(discipline, *others, models="llama2_70b"):
+        baselines = f"baselines=[{','.join(others)}]"
+        words = [*WORDS, f"fleet.serving.discipline={discipline}", f"model=[{models}]", baselines]
+        if "bloom" in models:
+            words += ["model.bloom_176b.accuracy_pct=50"]
+        loaded = load_config(words)
+        loaded.backend = {"name": "made_up"}
+        return loaded
+
+    return composed
+
+
+@pytest.mark.parametrize("discipline", ["serial", "static"])
+def test_batches_run_for_real_and_a_second_run_plays_the_journal(config, discipline):
+    first = evaluate(config(discipline, "round_robin"))
+    summary = first.summary
+    assert (summary["energy_method"], summary["energy_scope"]) == ("measured", "gpu_boards")
+    table = first.queries.to_pandas()
+    served = table[table["end_s"].notna()]  # one is too long
+    took = served["end_s"] - served["start_s"]
+    assert (took >= 0.01 * served["tau_out"] + 1e-4 * served["tau_in"] - 1e-9).all()
+    assert summary["energy_active_j"] == pytest.approx(served["energy_j"].sum())
+    assert summary["energy_active_j"] > 0
+    assert set(summary["baselines"]) == {"round_robin"}
+    assert any("pieces of work were run on the device" in text for text in summary["warnings"])
+    assert TableEngine.opened == 1
+    again = evaluate(config(discipline, "round_robin"))
+    assert TableEngine.opened == 1  # no engine was needed
+    assert again.summary["energy_active_j"] == summary["energy_active_j"]
+    assert again.queries.to_pandas().equals(table)
+
+
+def test_an_estimate_is_called_one_and_no_joules_are_absent(config, monkeypatch):
+    guess = TdpMeter(allow_estimate=True, tdp_w=65.0)
+    monkeypatch.setattr(measuring, "open_meters", lambda *_: ([guess], []))
+    assert evaluate(config("static")).summary["energy_method"] == "estimated"
+    monkeypatch.setattr(measuring, "FOLDER", measuring.FOLDER / "again")
+    monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], ["Energy is absent: no meter."]))
+    summary = evaluate(config("static")).summary
+    assert summary["energy_method"] == "absent"
+    assert summary["energy_active_j"] is None
+    assert "Energy is absent: no meter." in summary["warnings"]
+
+
+def test_a_plan_runs_deployment_by_deployment_and_gives_what_all_at_once_would(config, monkeypatch):
+    apart = evaluate(config("static", models="llama2_70b,bloom_176b"))
+    assert (TableEngine.opened, TableEngine.most_at_once, TableEngine.at_once) == (2, 1, 0)
+    monkeypatch.setattr(measuring, "FOLDER", measuring.FOLDER / "again")
+    monkeypatch.setattr(contest, "OfflinePolicy", type(None))
+    together = evaluate(config("static", models="llama2_70b,bloom_176b"))
+    assert TableEngine.most_at_once == 2
+    tables = [one.queries.to_pandas().drop(columns="energy_j") for one in (apart, together)]
+    pandas.testing.assert_frame_equal(*tables)
+
+
+def test_iterations_of_a_backend_that_runs_batches_only_are_refused(config):
+    with pytest.raises(InputError, match="discipline=static"):
+        evaluate(config("continuous"))
