@@ -91,7 +91,7 @@ def test_an_editable_install_works_as_well(name, tmp_path):
     python = str(tmp_path / "venv" / "bin" / "python")
     package = written(PAGES[name], tmp_path / "package")
     inherit = os.pathsep.join([*(path for path in sys.path if "site-packages" in path), str(ROOT)])
-    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", str(package)]
+    words = ["-m", "pip", "install", "--quiet", "--no-deps", "-e", str(package)]
     run(words, tmp_path, python, PYTHONPATH=inherit)
     for words in commands(PAGES[name]):
         run(["-m", *words], package if words[0] == "pytest" else tmp_path, python, PYTHONPATH=inherit)
