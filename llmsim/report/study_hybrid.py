@@ -37,13 +37,18 @@ def findings(tables: Tables, names: Sequence[str], rule: int, error_pct: float) 
         wins = {way: f"{r['share_small_pct']:.1f} %" for way, r in best.items()}
         saves = {way: f"{r['saving_pct']:.2f} %" for way, r in best.items()}
         beyond_w = turn[FITTING, "ideal"]["turns_at_small_host_w"]
-        found += [
-            f"{workload}: by the curves as printed, {small} takes less energy than {big} for {wins[PRINTED]} "
-            f"of the queries, and an ideal split saves {saves[PRINTED]} against {big} alone.",
-            f"{workload}: by curves that fit it is {wins[FITTING]} of them, and the split saves "
-            f"{saves[FITTING]}; nothing once {small} draws {beyond_w:.1f} W beyond what was metered. With "
-            f"the GPUs alone counted on both sides it is {wins[GPU_ONLY]}, and {saves[GPU_ONLY]}.",
-        ]
+        if PRINTED in best:
+            found.append(
+                f"{workload}: by the curves as printed, {small} takes less energy than {big} for "
+                f"{wins[PRINTED]} of the queries, and an ideal split saves {saves[PRINTED]} against {big} "
+                "alone."
+            )
+        found.append(
+            f"{workload}: by curves that fit, {small} takes less for {wins[FITTING]} of the queries, and the "
+            f"split saves {saves[FITTING]}; nothing once {small} draws {beyond_w:.1f} W beyond what was "
+            f"metered. With the GPUs alone counted on both sides it is {wins[GPU_ONLY]}, and "
+            f"{saves[GPU_ONLY]}."
+        )
         found += [
             _turning(turn[FITTING, key], f"{workload}: {key} <= {rule} on {small}", big) for key in KEYS
         ]
@@ -68,70 +73,65 @@ def grids(tables: Tables, names: Sequence[str], rule: int) -> list[Grid]:
     """Who wins, the best thresholds by host power, and where the answer turns."""
     small, big = (name.partition("@")[2] for name in names)
     return [
-        Grid(
-            "Hybrid: every query where it takes less energy",
-            ("workload", "curves", "split", f"on {small}, %", "MJ", "mean runtime, s", "saving, %"),
-            [
-                (r["workload"], r["curves"], r["split"], *_of_split(r))
-                for r in tables["ideal"]
-                if r["split"] != "small alone" or r["curves"] in (PRINTED, FITTING, GPU_ONLY)
-            ],
-            f"{small}: GPU and CPU metered, but in the last rows. {big}: GPU metered. Saving: against {big} "
-            "alone. Without short runs: the printed form, without the five generations that ended early.",
-        ),
-        Grid(
-            f"Hybrid: with a host's watts added to {big}",
-            (
-                "workload",
-                "host, W",
-                "rule",
-                "threshold",
-                f"on {small}, %",
-                "MJ",
-                "mean runtime, s",
-                "saving, %",
-            ),
-            [
-                (
-                    r["workload"],
-                    f"{r['big_host_w']:g}",
-                    r["rule"],
-                    "" if r["threshold"] is None else f"{r['threshold']:g}",
-                    *_of_split(r),
-                )
-                for r in tables["hosts"]
-                if r["curves"] == FITTING
-            ],
-            "By curves that fit. Best: the threshold that saves most, found exactly.",
-        ),
-        Grid(
-            f"Hybrid: where a threshold of {rule} turns",
-            (
-                "workload",
-                "curves",
-                "rule",
-                f"on {small}, %",
-                "saving, %",
-                f"{big} host, W",
-                f"{small} beyond, W",
-            ),
-            [
-                (
-                    r["workload"],
-                    r["curves"],
-                    _rule(r["rule"], rule),
-                    _number(r.get("share_small_pct"), 1),
-                    _number(r.get("saving_pct"), 2),
-                    _number(r.get("turns_at_big_host_w"), 1),
-                    _number(r.get("turns_at_small_host_w"), 1),
-                )
-                for r in tables["turns"]
-            ],
-            f"{big} host: watts of its host at which the rule saves nothing; it saves above, so that a "
-            f"negative one says that it saves with the GPU alone. {small} beyond: watts beyond what was "
-            "metered there at which the rule saves nothing; it costs above.",
-        ),
+        _winners(tables["ideal"], small, big),
+        _by_power(tables["hosts"], small, big),
+        _turns(tables["turns"], small, big, rule),
     ]
+
+
+def _winners(records: Sequence[Record], small: str, big: str) -> Grid:
+    return Grid(
+        "Hybrid: every query where it takes less energy",
+        ("workload", "curves", "split", f"on {small}, %", "MJ", "mean runtime, s", "saving, %"),
+        [(r["workload"], r["curves"], _split_name(r["split"], small, big), *_of_split(r)) for r in records],
+        f"{small}: GPU and CPU metered, but in the last rows. {big}: GPU metered. Saving: against {big} "
+        "alone. Without short runs: the printed form, without the five generations that ended early.",
+    )
+
+
+def _by_power(records: Sequence[Record], small: str, big: str) -> Grid:
+    return Grid(
+        f"Hybrid: with a host's watts added to {big}",
+        ("workload", "host, W", "rule", "threshold", f"on {small}, %", "MJ", "mean runtime, s", "saving, %"),
+        [
+            (
+                r["workload"],
+                f"{r['big_host_w']:g}",
+                r["rule"],
+                "" if r["threshold"] is None else f"{r['threshold']:g}",
+                *_of_split(r),
+            )
+            for r in records
+            if r["curves"] == FITTING
+        ],
+        "By curves that fit. Best: the threshold that saves most, found exactly.",
+    )
+
+
+def _turns(records: Sequence[Record], small: str, big: str, rule: int) -> Grid:
+    return Grid(
+        f"Hybrid: where a threshold of {rule} turns",
+        ("workload", "curves", "rule", f"on {small}, %", "saving, %", f"{big} host, W", f"{small} beyond, W"),
+        [
+            (
+                r["workload"],
+                r["curves"],
+                _rule(r["rule"], rule),
+                _number(r.get("share_small_pct"), 1),
+                _number(r.get("saving_pct"), 2),
+                _number(r.get("turns_at_big_host_w"), 1),
+                _number(r.get("turns_at_small_host_w"), 1),
+            )
+            for r in records
+        ],
+        f"{big} host: watts of its host at which the rule saves nothing; it saves above, so that a "
+        f"negative one says that it saves with the GPU alone. {small} beyond: watts beyond what was "
+        "metered there at which the rule saves nothing; it costs above.",
+    )
+
+
+def _split_name(split: str, small: str, big: str) -> str:
+    return split.replace("small", small).replace("big", big)
 
 
 def charts(tables: Tables, names: Sequence[str]) -> dict[str, Callable[[Figure], tuple[str, str]]]:
@@ -152,6 +152,8 @@ def _by_threshold(
         lines = []
         for way, colour in COLOURS.items():
             rows = [r for r in records if (r["workload"], r["curves"], r["key"]) == (workload, way, key)]
+            if not rows:
+                continue
             lines.append(Line(way, [r["threshold"] for r in rows], [r[value] for r in rows], colour))
         return Panel(f"threshold ({KEYS[key]})", label, lines, ("log", "linear"))
 
@@ -168,7 +170,7 @@ def _by_threshold(
         caption = (
             f"Queries up to the threshold go to {small}. Saved is against {big} alone, its GPU alone metered."
         )
-        return f"{workload}: what a threshold saves, by four curves", caption
+        return f"{workload}: what a threshold saves, by each curve", caption
 
     return draw
 

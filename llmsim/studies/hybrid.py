@@ -25,6 +25,7 @@ from llmsim.trials import Trials
 
 Record = dict[str, Any]
 SMALL, BIG = 0, 1
+GPU_AND_CPU = "soc_gpu+cpu"  # the scope of trials whose joules are of both
 # A trial of whose joules the GPU had less was not metered right: one on the M1 Pro says 0.8 %, the others say
 # 63 % and more.
 LEAST_GPU_PART = 0.1
@@ -153,8 +154,11 @@ def gpu_only(trials: Trials, system: str, model: str) -> FittedQueryCurve:
         InputError: the trials of this pair do not tell them.
     """
     rows = grid_rows(rows_of(trials, system, model))
-    if not np.isfinite(rows["cpu_energy_j"]).all():
-        raise InputError(f"The trials of {model} on {system} do not tell the joules of GPU and CPU apart.")
+    if str(rows["scope"][0]) != GPU_AND_CPU or not np.isfinite(rows["cpu_energy_j"]).all():
+        raise InputError(
+            f"The trials of {model} on {system} do not hold GPU and CPU together and apart, as those of the "
+            "small machine must: put hardware=m1_pro first."
+        )
     gpu_j = rows["energy_j"] - rows["cpu_energy_j"]
     gpu = Trials({**rows.columns, "energy_j": gpu_j}).take(gpu_j > LEAST_GPU_PART * rows["energy_j"])
     return fit_queries(trials, gpu, AUTO)[0]

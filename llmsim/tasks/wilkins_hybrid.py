@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from llmsim.tasks.curves import trials_of
 from llmsim.tasks.inputs import Progress, fleet_of, workload_of
 from llmsim.tasks.provenance import provenance
 from llmsim.tasks.wilkins_offline import that_fit
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1  # of summary.json
 Record = dict[str, Any]
@@ -129,15 +132,15 @@ def _curves(
 ) -> Mapping[str, tuple[Deployment, ...]]:
     """The two deployments by each of the curves that the study holds against each other."""
     small, big = fitting
-    printed = _printed(small), _printed(big)
-    three_terms = fleet_of(replace(config, curve={"name": "interaction"}), progress).deployments[SMALL]
     of_gpu = hybrid.gpu_only(trials_of(config), *_names(small))
-    return {
-        shown.PRINTED: printed,
-        shown.SOUND: (three_terms, printed[BIG]),
-        shown.FITTING: fitting,
-        shown.GPU_ONLY: (replace(small, curve=of_gpu), big),
-    }
+    ways = {shown.FITTING: fitting, shown.GPU_ONLY: (replace(small, curve=of_gpu), big)}
+    try:
+        printed = _printed(small), _printed(big)
+    except InputError as reason:
+        log.warning("Without the curves as printed: %s", reason)
+        return ways
+    three_terms = fleet_of(replace(config, curve={"name": "interaction"}), progress).deployments[SMALL]
+    return {shown.PRINTED: printed, shown.SOUND: (three_terms, printed[BIG]), **ways}
 
 
 def _printed(deployment: Deployment) -> Deployment:

@@ -78,6 +78,12 @@ def test_the_hybrid_answer_turns_as_the_data_say():
     assert rule["fitting", "tau_in"]["saving_pct"] < -50
 
 
+def test_a_hardware_without_printed_curves_is_studied_with_those_that_fit():
+    words = ["task.workloads=[alpaca]", "task.thresholds=[32]", "task.big_host_w=[0]"]
+    study = run("wilkins_hybrid", "hardware=[m1_pro,palmetto_a100]", *words)
+    assert {r["curves"] for r in study.tables["ideal"]} == {"fitting", "fitting, GPU only"}
+
+
 def test_queries_that_do_not_fit_every_model_are_left_out_and_told():
     study = run(
         "wilkins_offline", "workload=azure_conv", "workload.limit=100", "task.few=20", "task.zetas=[1]"
@@ -96,6 +102,7 @@ def test_queries_that_do_not_fit_every_model_are_left_out_and_told():
         ("wilkins_offline", "hardware=v100", r"printed no curve of llama2-7b on palmetto-v100|has curves"),
         ("wilkins_hybrid", "task.workloads=[alpacca]", r"task\.workloads: alpacca.*Did you mean 'alpaca'"),
         ("wilkins_hybrid", "hardware=a100", r"needs two deployments"),
+        ("wilkins_hybrid", "hardware=[a100,m1_pro]", r"put hardware=m1_pro first"),
         ("wilkins_online", "task.rates=[0]", r"expected above 0"),
     ],
 )
