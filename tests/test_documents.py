@@ -68,9 +68,8 @@ def test_the_pages_packages_pass_their_suites_are_listed_run_and_swept(installed
     (table,) = tmp_path.glob("outputs/sweeps/*/*/runs.csv")
     assert table.read_text().count(",done,") == 2
     summary = json.loads((table.parent / "0" / "summary.json").read_text())
-    assert summary["energy_method"] == "measured"
     assert summary["energy_active_j"] is None
-    assert summary["absent"]["energy_active_j"] == "nothing measured what serving took"
+    assert summary["absent"]["energy_active_j"]
 
 
 @pytest.mark.slow

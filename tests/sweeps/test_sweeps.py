@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet
@@ -117,3 +119,19 @@ def test_patterns_and_the_plus_forms_are_swept_over(tmp_path):
     done = llmsim(tmp_path, "-m", "+hardware=a100", "+policy=glob(*robin)", *SMALL)
     assert done.returncode == 0, done.stderr
     assert [row["policy"] for row in table(sweep_in(tmp_path))] == ["round_robin", "weighted_round_robin"]
+
+
+def test_an_interrupted_sweep_keeps_what_had_ended(tmp_path):
+    words = ["-m", "policy=random", "seed=range(0,60)", *SMALL]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "llmsim", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("outputs/sweeps/*/*/runs.csv")) and sweep.poll() is None:
+        time.sleep(0.05)
+    sweep.send_signal(signal.SIGINT)
+    _, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130
+    assert "resume=true" in errors
+    ended = len(table(sweep_in(tmp_path)))
+    assert 1 <= ended < 60
+    assert (sweep_in(tmp_path) / "report.html").exists()
