@@ -33,7 +33,7 @@ class Engines:
 
     Attributes:
         all: in the order of the deployments.
-        method: how their joules are had: simulated, measured, estimated, or absent.
+        method: how their figures are had: simulated, measured, or estimated where the joules are.
         scope: what measured joules cover; None: what the hardware's description says.
         notes: what to know of how they measured.
     """
@@ -99,7 +99,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         ]
         for engine in recorded:
             stack.callback(engine.close)
-        found = Engines(recorded, "absent", notes=notes)
+        found = Engines(recorded, backend.method, notes=notes)
         yield found
         found.method, found.scope = _how(journal)
         found.notes += [_told(recorded, journal), f"Journal: {path}; the same command goes on with it."]
@@ -111,13 +111,13 @@ def _idle_w(deployments: Sequence[Deployment]) -> float | None:
     return known.pop() if len(known) == 1 else None
 
 
-def _how(journal: Journal) -> tuple[str, str]:
+def _how(journal: Journal) -> tuple[str, str | None]:
     """How the joules of a run were had, and what they cover: an estimate in a sum makes it one."""
     known = [
         entry for entry in journal.entries if entry["kind"] == "joules" and entry["energy_j"] is not None
     ]
     if not known:
-        return "absent", "none"
+        return "measured", None
     methods = {entry["method"] for entry in known}
     scopes = sorted({entry["scope"] for entry in known})
     return "estimated" if "estimated" in methods else "measured", " and ".join(scopes)

@@ -68,8 +68,8 @@ def test_an_estimate_is_called_one_and_no_joules_are_absent(config, monkeypatch)
     monkeypatch.setattr(measuring, "FOLDER", measuring.FOLDER / "again")
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], ["Energy is absent: no meter."]))
     summary = evaluate(config("static")).summary
-    assert summary["energy_method"] == "absent"
-    assert summary["energy_active_j"] is None
+    assert (summary["energy_method"], summary["energy_active_j"]) == ("measured", None)
+    assert summary["absent"]["energy_active_j"] == "nothing measured what serving took"
     assert "Energy is absent: no meter." in summary["warnings"]
 
 
