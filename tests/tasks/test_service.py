@@ -60,6 +60,17 @@ def test_the_bill_is_of_all_energy_with_the_sites_overhead(asked):
         assert row["cost_nodes_usd"] == pytest.approx(4.1 * 20 * (1 + 1 + 4) * row["horizon_s"] / 3600)
 
 
+def test_serving_one_at_a_time_takes_what_was_priced_and_sharing_steps_does_not(asked):
+    for row in (asked.summary, *asked.summary["baselines"].values()):
+        assert row["energy_priced_j"] == pytest.approx(row["energy_active_j"], rel=1e-12)
+    shared = run("hardware=h200", "model=llama2_7b", "fleet.serving.pricing_batch=64", "baselines=[]").summary
+    (part,) = shared["deployments"].values()
+    assert part["energy_active_over_priced_pct"] == pytest.approx(
+        100 * (shared["energy_active_j"] / shared["energy_priced_j"] - 1)
+    )
+    assert part["energy_active_over_priced_pct"] > 50  # steps shared by far fewer than were reckoned with
+
+
 def test_the_states_of_instances_add_up_to_the_fleets_energy_and_time(asked):
     summary, table = asked.summary, asked.instances.to_pandas()
     seconds = sum(table[f"{state}_s"] for state in STATES)

@@ -7,6 +7,7 @@ from llmsim.report.parts.energy import EnergyPart, StatesPart
 from llmsim.report.parts.load import LoadPart
 from llmsim.report.parts.negative import NegativePart
 from llmsim.report.parts.part import Part
+from llmsim.report.parts.priced import PricedPart
 from llmsim.report.parts.proof import ProofPart
 from llmsim.report.parts.queries import QueriesPart
 from llmsim.report.parts.repeated import ReplicationsPart
@@ -20,6 +21,7 @@ PARTS: tuple[Part, ...] = (
     QueriesPart(),
     NoLessAccuracyPart(),
     EnergyPart(),
+    PricedPart(),
     AccuracyPart(),
     SavingPart(),
     RegretPart(),

@@ -57,6 +57,7 @@ class QueriesPart(Part):
             "discipline": item.discipline,
             "dispatcher": item.dispatcher,
             "max_batch": item.max_batch,
+            "pricing_batch": item.pricing_batch,
             "kv_cache": item.target.kv_cache,
             "share": item.share,
         }
