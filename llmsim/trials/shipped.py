@@ -26,8 +26,8 @@ Columns = dict[str, NDArray[Any]]
 
 @lru_cache(maxsize=1)
 def shipped() -> Trials:
-    """All shipped trials: wilkins2024, splitwise2024, h200 (see data/measurements/README.md)."""
-    return Trials.concatenate([wilkins2024(), splitwise2024(), h200()])
+    """All shipped trials: wilkins2024, splitwise2024, h200, cpu2026 (see data/measurements/README.md)."""
+    return Trials.concatenate([wilkins2024(), splitwise2024(), h200(), cpu2026()])
 
 
 def wilkins2024() -> Trials:
@@ -121,6 +121,11 @@ def h200() -> Trials:
         kept = cards[len(cards) - 1 - int(np.argmax(settings[::-1]))] if len(cards) else ""
         quality[rows & (trials["source"] != kept)] = "other_card"
     return Trials({**trials.columns, "quality": quality})
+
+
+def cpu2026() -> Trials:
+    """Our own, times only, a phase a row, KV cache on, int4: small models on two virtual cores of a CPU."""
+    return read(FOLDER / "cpu_2026.csv")
 
 
 def read_columns(path: Path) -> Columns:

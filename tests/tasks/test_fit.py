@@ -93,7 +93,7 @@ def test_the_users_own_trials_are_fitted_from_their_file(tmp_path):
 
 
 def test_nothing_to_fit_and_unknown_tables_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"Nothing to fit .*Trials are of: dgx-a100-80gb"):
+    with pytest.raises(InputError, match=r"Nothing to fit .*Trials are of: cpu, dgx-a100-80gb"):
         run("+hardware=l40s")
     with pytest.raises(InputError, match=r"task\.tables=wilkin: Did you mean 'wilkins'"):
         run("task.tables=wilkin", "+hardware=v100")
