@@ -66,11 +66,13 @@ def test_the_same_words_have_the_same_hash_and_others_another():
 
 
 def test_every_option_of_every_group_composes():
-    for group, options in groups().items():
-        for option in options:
-            load_config([f"{group}={option}"]) if (group, option) != ("policy", "single") else load_config(
-                ["policy=single", "policy.deployment=llama2_7b"]
-            )
+    options = groups()
+    load_config([f"{group}=[{','.join(options.pop(group))}]" for group in ("hardware", "model")])
+    for experiment in options.pop("experiment"):
+        load_config([f"experiment={experiment}"])
+    for turn in range(max(map(len, options.values()))):
+        words = [f"{group}={names[turn % len(names)]}" for group, names in options.items()]
+        load_config([*words, *(["policy.deployment=llama2_7b"] if "policy=single" in words else [])])
 
 
 @pytest.mark.parametrize(
