@@ -87,12 +87,11 @@ def _held(asked: Asked) -> FittedCurve:
     if folder is None:
         return _fit(asked)
     path = folder / f"{_key(asked)}.json"
-    try:
-        return store.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass  # the first to ask
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        log.info("%s cannot be used and is made anew (%s)", path, error)
+    if path.exists():
+        try:
+            return store.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+            log.info("%s cannot be used and is made anew (%s)", path, error)
     curve = _fit(asked)
     try:
         folder.mkdir(parents=True, exist_ok=True)
