@@ -39,6 +39,7 @@ def main() -> None:
     started: list[bool] = []
 
     def job(composed: DictConfig) -> float:
+        """What Hydra runs for each job."""
         started.append(True)
         return _job(composed, failures)
 

@@ -129,7 +129,10 @@ def join_search_path() -> None:
     from hydra.plugins.search_path_plugin import SearchPathPlugin
 
     class PackagesOptions(SearchPathPlugin):
+        """What Hydra asks for more folders of options."""
+
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            """Append each package's folder."""
             for folder in installed_folders():
                 search_path.append(provider=f"llmsim.conf {folder.parent.name}", path=f"file://{folder}")
 
@@ -162,6 +165,7 @@ def known_keys(with_hydra: bool = False) -> list[str]:
     keys: list[str] = []
 
     def walk(node: object, prefix: str) -> None:
+        """Note every key below a node."""
         if isinstance(node, dict):
             for key, value in node.items():
                 keys.append(f"{prefix}{key}")

@@ -108,6 +108,7 @@ def scalar_prefill(theta: FloatArray, form: Prefill) -> Callable[[int, int, int]
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def seconds(prompts: int, tokens: int, squares: int) -> float:
+        """The form, for numbers."""
         work: float = prompt * prompts + per_token * tokens + per_square * squares
         if work <= floor:
             bound = floor * (1.0 + (work / floor) ** sharpness) ** (1.0 / sharpness) if floor else 0.0
@@ -131,6 +132,7 @@ def _scalar_joules(energy: PhaseJoules | None) -> Callable[[int, int, float], fl
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def joules(tokens: int, squares: int, seconds: float) -> float:
+        """What the work takes, or what the power limit lets through."""
         work = floor + per_token * max(tokens, TILE_TOKENS) + per_square * squares
         return float(min(work, limit_w * seconds))
 

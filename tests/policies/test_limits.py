@@ -142,6 +142,34 @@ def test_cutting_planes_come_near_the_optimum_of_the_relaxation(seed):
     assert best - problem.dual_value(refined) <= 1e-6 * abs(best)
 
 
+def proportional(seed, n=12000):
+    """Deployments that are dearer copies of one, in joules as in seconds: nearly every query is undecided."""
+    rng = np.random.default_rng(seed)
+    joules = rng.lognormal(0, 1, n)
+    seconds = joules * rng.uniform(1 - 1e-7, 1 + 1e-7, n)
+    dearer, names = np.array([1.0, 1.1, 1.2]), ("a", "b", "c")
+    capacity = np.array([0.3, 0.35, 2.0]) * seconds.sum()
+    usage = Resource("seconds", np.outer(seconds, dearer), np.arange(3), capacity, names, "busy_s")
+    bounds = bounds_of(names, [0] * 3, [None] * 3, n)
+    count, eligible = np.ones(n, np.int64), np.ones((n, 3), bool)
+    return ResourceProblem(np.outer(joules, dearer), count, eligible, bounds, (usage,))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_plans_together_keep_the_bounds_where_no_single_one_does(seed):
+    problem = proportional(seed)
+    found = cutting.search(problem)
+    alone, _ = sifting.best_places(problem, found.prices)
+    together = found.places(problem)
+    assert problem.mismatch(together, found.prices) < problem.mismatch(alone, found.prices) / 4
+    size = problem.cost.sum()
+    solved = sifting.sift(problem, sifting.Guess(found.prices, together, 1e-6 * size))
+    assert len(solved.rows) < len(together) / 4  # the solver had few of them
+    flow = solved.table(problem.count)
+    assert ((flow * problem.resources[0].usage).sum(axis=0) <= problem.resources[0].capacity + 1e-6).all()
+    assert sifting.cost_of(problem, solved) - problem.dual_value(solved.prices) <= 1e-6 * size
+
+
 def fleet(**changes):
     return [
         deployment("small", joules=1.0, seconds=0.01, accuracy=50.0, share=0.5, instances=2, **changes),
