@@ -63,6 +63,7 @@ def test_the_bill_is_of_all_energy_with_the_sites_overhead(asked):
 def test_serving_one_at_a_time_takes_what_was_priced_and_sharing_steps_does_not(asked):
     for row in (asked.summary, *asked.summary["baselines"].values()):
         assert row["energy_priced_j"] == pytest.approx(row["energy_active_j"], rel=1e-12)
+        assert row["energy_active_over_priced_pct"] == 0
     shared = run("hardware=h200", "model=llama2_7b", "fleet.serving.pricing_batch=64", "baselines=[]").summary
     (part,) = shared["deployments"].values()
     assert part["energy_active_over_priced_pct"] == pytest.approx(
