@@ -37,7 +37,7 @@ _COLUMNS = (
     Column(
         "as priced", "then took", (DIFFERENCE,), PERCENT,
         "by how much active energy differs from what was priced; either sign",
-        digits=3, detail=True,
+        digits=3, detail=True, shown=differing,
     ),
 )  # fmt: skip
 
