@@ -84,7 +84,8 @@ class Contest:
         runs: list[Run] = []
         with opened_engines(self.config, self.backend, self.fleet.deployments) as engines:
             for engine, fits in zip(engines.all, prices.eligible[prices.pair_of].T, strict=True):
-                engine.expect(queries.tau_in[fits], queries.tau_out[fits])
+                if fits.any():
+                    engine.expect(queries.tau_in[fits], queries.tau_out[fits])
             for number, entry in enumerate(entries):
                 step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
 
