@@ -48,6 +48,7 @@ class Recorded:
     def run(self, label: str) -> None:
         """What follows belongs to this run: another policy's work is never this one's."""
         self._label, self._number = label, 0
+        self._stepper: StepEngine | None = None
         self._begun: tuple[int, int] | None = None
         self._awake = False
         self._held: dict[int, dict[int, int]] = {}
@@ -60,7 +61,7 @@ class Recorded:
         """Release the device; it is opened again when there is more to run."""
         if self._engine is not None:
             self._engine.close()
-        self._engine, self._awake = None, False
+        self._engine, self._stepper, self._awake = None, None, False
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
         """See `Engine`."""
@@ -129,10 +130,13 @@ class Recorded:
         took = work()
         took.pop("energy_j", None)
         self.live += 1
+        shares = self._grouped.after(name, took["runtime_s"])  # a window that is closed is closed first
         entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
         self._journal.append(entry)
         self._note(entry)
-        self._keep(self._grouped.after(name, took["runtime_s"]))
+        self._keep(shares)
+        if not self._grouped.open:
+            self._journal.sync()  # between two windows a device may wait for the disk
         return {**took, "energy_j": self._joules.get(name)}
 
     def _wake(self, doing: str) -> None:
@@ -156,17 +160,20 @@ class Recorded:
         return self._engine
 
     def _stepping(self) -> StepEngine:
+        if self._stepper is not None:  # to look for its methods each time would take longer than a short step
+            return self._stepper
         engine = self._live()
         if not isinstance(engine, StepEngine):
             raise InputError(
                 f"{self._name}: this backend runs whole batches only, and the continuous discipline needs "
                 "single iterations. Choose fleet.serving.discipline=static."
             )
+        self._stepper = engine
         return engine
 
     def _keep(self, shares: Sequence[Share]) -> None:
-        for share in shares:
-            entry = {
+        entries = [
+            {
                 "kind": "joules",
                 **_named(share.name),
                 "energy_j": share.energy_j,
@@ -177,7 +184,11 @@ class Recorded:
                 "method": share.method,
                 "scope": share.scope,
             }
-            self._journal.append(entry)
+            for share in shares
+        ]
+        if entries:
+            self._journal.append(*entries)
+        for entry in entries:
             self._note(entry)
 
     def _note(self, entry: Record) -> None:

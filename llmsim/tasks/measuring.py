@@ -23,6 +23,8 @@ from llmsim.tasks.characterize import open_meters
 
 log = logging.getLogger(__name__)
 
+# Between two syncs of a journal, at least: a device must not wait for a disk after every piece of work.
+SYNC_S = 1.0
 FOLDER = Path("outputs") / "served"
 Once = Callable[[bool, Tape | None], Run]
 
@@ -89,7 +91,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
     path = FOLDER / f"{config.sha256()[:12]}.jsonl"
     with ExitStack() as stack:
         stack.enter_context(device_lock(str(getattr(backend, "device", backend.__class__.__name__))))
-        journal = stack.enter_context(Journal(path))
+        journal = stack.enter_context(Journal(path, SYNC_S))
         meters, notes = open_meters(config, backend)
         for meter in meters:
             stack.callback(meter.close)

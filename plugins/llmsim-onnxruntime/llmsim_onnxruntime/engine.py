@@ -118,7 +118,8 @@ class OnnxRuntimeEngine:
             raise InputError(
                 f"a batch of {batch} queries takes {batch} x ({prompt} + {answer}) tokens, the longest "
                 f"prompt and the longest answer in every place; a place holds {most} at most "
-                "(backend.max_tokens, and the model's context): cut the queries (workload.tau_in_max, workload.tau_out_max)."
+                "(backend.max_tokens, and the model's context): cut the queries (workload.tau_in_max, "
+                "workload.tau_out_max)."
             )
 
     def _open(self) -> Resident:
