@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,16 +26,21 @@ class Journal:
 
     Attributes:
         path: the file; made where it is missing.
-        sync_s: seconds between two syncs asked for, at least; None: every line is synced as it is appended.
         entries: every whole line, oldest first.
+        sync_s: seconds between two syncs asked for, at least; None: every line is synced as it is appended.
     """
 
     path: Path
-    sync_s: float | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
+    sync_s: float | None = None
     _file: TextIO | None = None
     _synced_s: float = 0.0
     _dirty: bool = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether it can be written to."""
+        return self._file is not None
 
     def __enter__(self) -> Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +60,7 @@ class Journal:
         if self._file is not None:
             self._force()
             self._file.close()
+            self._file = None
 
     def append(self, *entries: Mapping[str, Any]) -> None:
         """Write entries, and return when the system has them; the disk too unless `sync_s` is set."""
@@ -81,20 +88,44 @@ def _text(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, sort_keys=True, allow_nan=False)
 
 
+def read(path: Path) -> Journal:
+    """A journal to be read only, plain or compressed by gzip.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or is none of a journal.
+    """
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rb") as file:
+                entries = [entry for entry, _ in _entries(path, file)]
+        else:
+            entries = [entry for entry, _ in _lines(path)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such journal.") from error
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: the journal cannot be read ({error}).") from error
+    return Journal(path, entries)
+
+
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each whole line of a file, as `_entries`."""
+    with path.open("rb") as file:
+        yield from _entries(path, file)
+
+
+def _entries(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
     """Each whole line with the place where it ends; a last one without its end is left out.
 
     Raises:
         InputError: a line within the file that is not one of a journal.
     """
     end = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            end += len(line)
-            try:
-                entry = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number}: not a line of a journal ({error}).") from error
-            yield entry, end
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            return
+        end += len(line)
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not a line of a journal ({error}).") from error
+        yield entry, end

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmsim.backends.contract import Advance, Engine, StepEngine, Work
 from llmsim.curves.cost import IntArray
-from llmsim.errors import InputError
+from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
 from llmsim.measurement.journal import Journal
 
@@ -125,6 +125,8 @@ class Recorded:
                     "Move the journal away to measure anew."
                 )
             return {**known["took"], "energy_j": self._joules.get(name)}
+        if not self._journal.writable:
+            raise self._ended(name, asked)
         self._wake(asked["do"])
         self._grouped.before()
         took = work()
@@ -153,6 +155,18 @@ class Recorded:
         for instance, held in self._held.items():
             if held:  # each has had its next token already: the last step is done again, and not counted
                 self._stepping().prefill(instance, list(held), [count - 1 for count in held.values()])
+
+    def _ended(self, name: tuple[str, str, int], asked: Record) -> InputError:
+        """What is missing where nothing can be run."""
+        path, (run, deployment, number) = self._journal.path, name
+        known = sorted({key[0] for key in self._done})
+        if run not in known:
+            return InputError(f"{path}: no run '{run}'. {did_you_mean(run, known, 'run')}")
+        return InputError(
+            f"{path}: the journal of '{run}' ends on {deployment} before piece {number}, which is "
+            f"{asked['do']}: it was cut off, or is of another configuration. The backend that measured it "
+            "goes on with it."
+        )
 
     def _live(self) -> Engine:
         if self._engine is None:

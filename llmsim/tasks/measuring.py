@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from llmsim.backends.contract import Engine
+from llmsim.backends.recorded import RecordedWork
 from llmsim.config import Config
 from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
-from llmsim.measurement.journal import Journal
+from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.lock import device_lock
 from llmsim.measurement.recorded import Recorded
 from llmsim.simulation.run import Run
@@ -88,10 +89,13 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         for engine in engines.all:
             engine.close()
         return
-    path = FOLDER / f"{config.sha256()[:12]}.jsonl"
+    if isinstance(backend, RecordedWork):
+        yield _from_journal(backend, deployments)
+        return
+    path = FOLDER / f"{config.work_sha256()[:12]}.jsonl"
     with ExitStack() as stack:
         stack.enter_context(device_lock(str(getattr(backend, "device", backend.__class__.__name__))))
-        journal = stack.enter_context(Journal(path, SYNC_S))
+        journal = stack.enter_context(Journal(path, sync_s=SYNC_S))
         meters, notes = open_meters(config, backend)
         for meter in meters:
             stack.callback(meter.close)
@@ -105,6 +109,14 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         yield found
         found.method, found.scope = _how(journal)
         found.notes += [_told(recorded, journal), f"Journal: {path}; the same command goes on with it."]
+
+
+def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> Engines:
+    """Engines that have a journal and no device."""
+    journal = read(backend.journal)
+    engines = [Recorded(item.name, partial(backend.open, item), journal, Grouped([])) for item in deployments]
+    method, scope = _how(journal)
+    return Engines(engines, method, scope, [f"Played from a journal: {_told(engines, journal)}"])
 
 
 def _idle_w(deployments: Sequence[Deployment]) -> float | None:

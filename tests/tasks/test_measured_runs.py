@@ -1,6 +1,7 @@
 """task=evaluate over a measuring backend: real batches on the virtual clock, journalled."""
 
 import dataclasses
+import gzip
 
 import pandas.testing
 import pytest
@@ -87,3 +88,48 @@ def test_a_plan_runs_deployment_by_deployment_and_gives_what_all_at_once_would(c
 def test_iterations_of_a_backend_that_runs_batches_only_are_refused(config):
     with pytest.raises(InputError, match="discipline=static"):
         evaluate(config("continuous"))
+
+
+def test_a_journal_alone_plays_the_run_again_plain_or_compressed(config, tmp_path):
+    first = evaluate(config("static", "round_robin"))
+    (journal,) = measuring.FOLDER.iterdir()
+    packed = tmp_path / "run.jsonl.gz"
+    packed.write_bytes(gzip.compress(journal.read_bytes()))
+    for path in (journal, packed):
+        again = config("static", "round_robin")
+        again.backend = {"name": "recorded", "path": str(path)}
+        found = evaluate(again)
+        assert found.queries.equals(first.queries)
+        assert found.summary["energy_method"] == "measured"
+    assert TableEngine.opened == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [(0, "no run 'optimal, seed 0'"), (3, "'optimal, seed 0' ends on llama2_70b.* before piece 2, .*serve")],
+)
+def test_a_journal_that_ends_too_soon_names_the_run_and_the_piece(config, kept, message):
+    evaluate(config("static"))
+    (journal,) = measuring.FOLDER.iterdir()
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:kept]))
+    again = config("static")
+    again.backend = {"name": "recorded", "path": str(journal)}
+    with pytest.raises(InputError, match=message):
+        evaluate(again)
+
+
+def test_a_journal_that_is_none_is_refused(config, tmp_path):
+    torn = tmp_path / "torn.jsonl.gz"
+    torn.write_bytes(gzip.compress(b'{"kind": "work"}\n' * 50)[:-12])
+    for path, message in ((None, "backend.path"), ("nowhere", "no such journal"), (torn, "cannot be read")):
+        again = config("static")
+        again.backend = {"name": "recorded", "path": None if path is None else str(path)}
+        with pytest.raises(InputError, match=message):
+            evaluate(again)
+
+
+def test_what_is_made_of_a_run_does_not_move_its_journal():
+    words = ["task=compare", "baselines=[random]", "slo.ttft_s=1", "replications=3", "report=figures"]
+    assert load_config(words).work_sha256() == load_config().work_sha256()
+    assert load_config(["fleet.serving.max_batch=3"]).work_sha256() != load_config().work_sha256()
