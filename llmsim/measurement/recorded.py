@@ -23,18 +23,19 @@ class Recorded:
     piece comes that the journal lacks. So a journal that is whole is played again without a device.
 
     Args:
-        name: the deployment's.
+        name: of the deployment.
         opened: makes the engine.
         journal: open; shared by all deployments of a run.
         grouped: joules of the work; shared by all.
 
     Attributes:
+        name: the deployment's.
         live: pieces of work that were run, not read.
         muted: nothing is run nor read, and everything takes no time: another deployment has its turn.
     """
 
     def __init__(self, name: str, opened: Callable[[], Engine], journal: Journal, grouped: Grouped) -> None:
-        self._name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
+        self.name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
         self._engine: Engine | None = None
         self._expected: list[tuple[IntArray, IntArray]] = []
         self._done: dict[tuple[str, str, int], Record] = {}
@@ -114,7 +115,7 @@ class Recorded:
                 "energy_j": None,
                 "steps": asked.get("most_steps"),
             }
-        name = (self._label, self._name, self._number)
+        name = (self._label, self.name, self._number)
         self._number += 1
         known = self._done.get(name)
         if known is not None:
@@ -170,7 +171,7 @@ class Recorded:
 
     def _live(self) -> Engine:
         if self._engine is None:
-            raise InputError(f"{self._name}: the engine is not open.")
+            raise InputError(f"{self.name}: the engine is not open.")
         return self._engine
 
     def _stepping(self) -> StepEngine:
@@ -179,7 +180,7 @@ class Recorded:
         engine = self._live()
         if not isinstance(engine, StepEngine):
             raise InputError(
-                f"{self._name}: this backend runs whole batches only, and the continuous discipline needs "
+                f"{self.name}: this backend runs whole batches only, and the continuous discipline needs "
                 "single iterations. Choose fleet.serving.discipline=static."
             )
         self._stepper = engine

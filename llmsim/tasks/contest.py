@@ -92,7 +92,8 @@ class Contest:
                 def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
                     chosen = self._entries()[number] if again else entries[number]
                     rng = rng_of(seed, chosen.label if number else "")
-                    return run_policy(chosen, prices, engines.all, rng, step, tape)
+                    before = engines.chosen(f"{chosen.label}, seed {seed}")
+                    return run_policy(chosen, prices, engines.all, rng, step, tape, before)
 
                 planned = isinstance(entry.policy, OfflinePolicy)
                 label = f"{entry.label}, seed {seed}"
