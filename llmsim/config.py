@@ -23,6 +23,11 @@ from llmsim.plugin_conf import installed_folders
 T = TypeVar("T")
 
 REPORTS = ("full", "figures")
+# What is made of a run, and not what is run: with these changed, measured work is the same work.
+_NOT_WORK = (
+    "task", "report", "objective", "slo", "tariff", "window", "series", "perfetto", "replications",
+    "baselines",
+)  # fmt: skip
 
 
 @dataclass
@@ -69,6 +74,16 @@ class Config:
         """Hash of every value that can change a result; the same configuration has the same hash."""
         values = dataclasses.asdict(self)
         del values["report"], values["objective"]  # what is shown, and what a sweep makes of it
+        text = json.dumps(values, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def work_sha256(self) -> str:
+        """Hash of what determines measured work: runs that share it share a journal.
+
+        Policies and seeds have runs of their own in a journal, so that baselines and replications can be
+        added to it.
+        """
+        values = {key: value for key, value in dataclasses.asdict(self).items() if key not in _NOT_WORK}
         text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
