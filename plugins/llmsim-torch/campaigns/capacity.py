@@ -101,7 +101,10 @@ def capacity(config: Config, queries: int = QUERIES) -> Capacity:
 
 def main(words: Sequence[str]) -> None:
     """Print the capacity of a fleet."""
-    print(json.dumps(asdict(capacity(load_config(list(words))))))
+    flag = "--config-dir="
+    folders = [word.removeprefix(flag) for word in words if word.startswith(flag)]
+    config = load_config([word for word in words if not word.startswith(flag)], *folders[:1])
+    print(json.dumps(asdict(capacity(config))))
 
 
 if __name__ == "__main__":

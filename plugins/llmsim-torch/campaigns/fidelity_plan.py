@@ -15,7 +15,7 @@ SHIPPED_CARD = "3a8fc8c9"
 SHIPPED_JOURNAL = "h200_one_card.jsonl.gz"
 
 # Repeats of a cell, and how many before another is visited: more cells are worth more than more repeats.
-LEAST, PER_VISIT = 4, 2
+LEAST, PER_VISIT, TINY_LEAST = 4, 2, 2
 
 # Longest prompt and answer of the runs: two models and the caches of 32 places of both fit one H200.
 TAU_IN_MAX, TAU_OUT_MAX, BATCH = 1536, 512, 32
@@ -58,20 +58,24 @@ JOBS_ON_SHIPPED_CARD = (
     Job("llama2_7b", ADDED, CHECK), Job("llama2_13b", ADDED, CHECK), Job(CPU_MODEL, SMALL, SMALL_CHECK),
 )  # fmt: skip
 CPU_LEVELS = (
-    "task.prefill_tokens=[1,16,64,128,256,512]", "task.prefill_batch=[1,2]", "task.decode_context=[16,256,640]",
-    "task.decode_batch=[1,2,4]", "task.steps=8", "task.window_s=0.5", "task.settle_s=0.3", "task.per_visit=3",
-    "task.least=3", "task.most=3",
+    "task.prefill_tokens=[1,16,64,128,256,512]", "task.prefill_batch=[1,2]", "task.decode_batch=[1,2,4,8]",
+    "task.decode_context=[16,128,400,640]", "task.steps=8", "task.window_s=0.5", "task.settle_s=0.3",
+    "task.per_visit=3", "task.least=3", "task.most=3",
 )  # fmt: skip
 
 TINY_IN_MAX, TINY_OUT_MAX, TINY_BATCH, TINY_QUERIES = 48, 12, 4, 16
-TINY_PARTS = Settings(((1, 16), (1, 48), (2, 32), (4, 16), (4, 48)), ((1, 1), (16, 1), (40, 1), (32, 2), (24, 4)))
+TINY_PARTS = Settings(
+    ((1, 16), (1, 32), (1, 48), (2, 32), (3, 40), (4, 16), (4, 48)),
+    ((1, 1), (16, 1), (40, 1), (32, 2), (24, 4)),
+)
 TINY_JOBS = (
     Job("tiny_a", TINY_PARTS, Settings(((2, 24),), ((24, 1),), together=((2, 16, 4),))),
     Job("tiny_b", TINY_PARTS, Settings(((2, 24),))),
 )
 TINY_LEVELS = (
-    "task.prefill_tokens=[1,8,32]", "task.prefill_batch=[1,2]", "task.decode_context=[16,32,48]",
-    "task.decode_batch=[1,2]", "task.steps=2", "task.window_s=0", "task.settle_s=0", "task.least=2", "task.most=2",
+    "task.prefill_tokens=[1,8,16,32]", "task.prefill_batch=[1,2]", "task.decode_context=[16,32,48,64]",
+    "task.decode_batch=[1,2,4]", "task.steps=2", "task.window_s=0", "task.settle_s=0", "task.least=2",
+    "task.most=2",
 )  # fmt: skip
 TINY_MODEL = """# @package model.{name}
 title: "Tiny"
@@ -107,14 +111,12 @@ class Piece:
     Attributes:
         name: of its folder.
         expected_s: about how long it takes, loading and capturing counted in.
-        words: what follows `python -m llmsim`, told what was found before.
-        last: only in the last call.
+        words: what follows `python -m llmsim`, told the rates that were found.
     """
 
     name: str
     expected_s: float
     words: Callable[[Mapping[str, Any]], list[str]]
-    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,9 @@ class Setting:
         return ("tiny_a", "tiny_b", "tiny_a") if self.tiny else ("llama2_7b", "llama2_13b", CPU_MODEL)
 
     @property
-    def device(self) -> list[str]:
-        """Words that a run on the device has."""
-        return ["backend.device=cpu", f"--config-dir={self.conf}"] if self.tiny else []
-
-    def caps(self, tau_in: int, tau_out: int) -> list[str]:
-        """Words that cut lengths."""
-        most = (TINY_IN_MAX, TINY_OUT_MAX) if self.tiny else (tau_in, tau_out)
-        return [f"workload.tau_in_max={most[0]}", f"workload.tau_out_max={most[1]}"]
+    def folder(self) -> list[str]:
+        """Words that name the toy models' descriptions."""
+        return [f"--config-dir={self.conf}"] if self.tiny else []
 
     def count(self, queries: int) -> int:
         """Queries of a run."""
@@ -160,60 +157,74 @@ class Setting:
         """Tokens of the longest query, with some room."""
         return (TINY_IN_MAX + TINY_OUT_MAX if self.tiny else TAU_IN_MAX + TAU_OUT_MAX) + 16
 
-    @property
-    def common(self) -> list[str]:
+    def common(
+        self, hardware: str = "h200", tau_in_max: int = TAU_IN_MAX, tau_out_max: int = TAU_OUT_MAX
+    ) -> list[str]:
         """Words of every run."""
+        most_in, most_out = (TINY_IN_MAX, TINY_OUT_MAX) if self.tiny else (tau_in_max, tau_out_max)
         return [
-            "hardware=h200", "fleet=one_each", "workload=azure_conv", f"trials.path={self.trials}", "report=figures",
-            *self.caps(TAU_IN_MAX, TAU_OUT_MAX), "hydra.run.dir=result",
+            f"hardware={hardware}", "fleet=one_each", "workload=azure_conv", f"workload.tau_in_max={most_in}",
+            f"workload.tau_out_max={most_out}", f"trials.path={self.trials}", "report=figures",
+            "hydra.run.dir=result", *self.folder,
         ]  # fmt: skip
 
     def torch(self, places: int) -> list[str]:
         """Words of a run by PyTorch, with a cache of so many places."""
         return [
-            "backend=torch", f"backend.max_tokens={self.longest}", f"backend.cache_tokens={places * self.longest}",
-            *self.device,
+            "backend=torch", f"backend.max_tokens={self.longest}",
+            f"backend.cache_tokens={places * self.longest}", *(["backend.device=cpu"] if self.tiny else []),
         ]  # fmt: skip
 
     def continuous(self) -> list[str]:
-        """Words of a run of one model, simulated or not."""
+        """Words of a run of one model in continuous batches, simulated or not."""
         return [
-            *self.common, f"model={self.models[0]}", "policy=round_robin", "baselines=[]",
+            *self.common(), f"model={self.models[0]}", "policy=round_robin", "baselines=[]",
             "fleet.serving.discipline=continuous", f"fleet.serving.max_batch={self.batch}",
+        ]  # fmt: skip
+
+    def alone(self, hardware: str = "h200") -> list[str]:
+        """Words of a run of the small model, one query at a time."""
+        return [
+            *self.common(hardware, HYBRID_IN_MAX, HYBRID_OUT_MAX), f"model={self.models[2]}",
+            "fleet.serving.discipline=serial",
         ]  # fmt: skip
 
 
 def static(setting: Setting, policy: str, seed: int, baselines: str = "[]") -> list[str]:
     """Two models in static batches, everything there at once."""
-    own = ["policy.zeta=0.5", "policy.min_share=0.8"] if policy == "optimal" else []
+    own = {
+        "optimal": ["policy.zeta=0.5", "policy.min_share=0.8"],
+        "zeta_cost": ["policy.zeta=0.8"],
+    }.get(policy, [])
     return [
-        *setting.common, *setting.torch(setting.batch), f"model=[{','.join(setting.models[:2])}]",
+        *setting.common(), *setting.torch(setting.batch), f"model=[{','.join(setting.models[:2])}]",
         f"workload.limit={setting.count(STATIC_QUERIES)}", "workload.arrivals={process: at_once}",
-        "fleet.serving.discipline=static", f"fleet.serving.max_batch={setting.batch}", f"policy={policy}", *own,
-        f"baselines={baselines}", f"seed={seed}",
+        "fleet.serving.discipline=static", f"fleet.serving.max_batch={setting.batch}", f"policy={policy}",
+        *own, f"baselines={baselines}", f"seed={seed}",
     ]  # fmt: skip
 
 
 def rated(setting: Setting, found: Mapping[str, Any], pct: int, queries: int) -> list[str]:
-    """One model, continuous batches, so many percent of its capacity."""
+    """One model, continuous batches, so many percent of its capacity; lengths drawn from the whole trace."""
     rate_per_s = found["capacity_per_s"] * pct / 100
     return [
-        *setting.continuous(), *setting.torch(setting.batch + 1), f"workload.resample={setting.count(queries)}",
+        *setting.continuous(), *setting.torch(setting.batch + 1),
+        f"workload.resample={setting.count(queries)}",
         f"workload.arrivals={{process: poisson, rate_per_s: {rate_per_s:.4f}}}",
     ]  # fmt: skip
 
 
 def hybrid(setting: Setting, found: Mapping[str, Any]) -> list[str]:
-    """One model on a GPU and on a CPU, one query at a time on each, sent to where it is predicted to be done first.
+    """One model on a GPU and a CPU, one query at a time on each, sent where it is predicted to be done first.
 
     Times only: the CPU has no meter, so the policy asks for no joules.
     """
     rate_per_s = found["serial_per_s"] * HYBRID_LOAD
+    gpu_alone = f"{{name: single, deployment: {setting.models[2]}@h200}}"
     return [
-        *setting.common, *setting.torch(2), "hardware=[h200,cpu]", f"model={setting.models[2]}",
-        f"backends.cpu={{name: onnxruntime, max_tokens: {setting.longest}}}", "policy=zeta_cost", "policy.zeta=0",
-        "policy.against=runtime", "baselines=[{name: single, deployment: %s@h200}]" % setting.models[2],
-        "fleet.serving.discipline=serial", *setting.caps(HYBRID_IN_MAX, HYBRID_OUT_MAX),
+        *setting.alone("[h200,cpu]"), *setting.torch(2),
+        f"backends.cpu={{name: onnxruntime, max_tokens: {setting.longest}}}", f"baselines=[{gpu_alone}]",
+        "policy=zeta_cost", "policy.zeta=0", "policy.against=runtime",
         f"workload.resample={setting.count(HYBRID_QUERIES)}",
         f"workload.arrivals={{process: poisson, rate_per_s: {rate_per_s:.4f}}}",
     ]  # fmt: skip
@@ -222,15 +233,18 @@ def hybrid(setting: Setting, found: Mapping[str, Any]) -> list[str]:
 def pieces(setting: Setting) -> list[Piece]:
     """The runs, in order of need."""
     three = "[round_robin,{name: zeta_cost, zeta: 0.8}]"
+    rates = zip(RATES_PCT, (175, 105, 90), strict=True)
     return [
         Piece("static", 270, lambda found: static(setting, "optimal", 0, three)),
         *(
-            Piece(f"continuous_{pct}", seconds, lambda found, pct=pct: rated(setting, found, pct, RATED_QUERIES))
-            for pct, seconds in zip((85, 60, 30), (90, 105, 175), strict=True)
+            Piece(
+                f"continuous_{pct}", seconds, lambda found, pct=pct: rated(setting, found, pct, RATED_QUERIES)
+            )
+            for pct, seconds in sorted(rates, reverse=True)
         ),
         Piece("hybrid", 110, lambda found: hybrid(setting, found)),
         Piece("wall", 90, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
-        Piece("again_round_robin", 120, lambda found: static(setting, "round_robin", 1)),
+        Piece("again_round_robin", 125, lambda found: static(setting, "round_robin", 1)),
         Piece("again_optimal", 100, lambda found: static(setting, "optimal", 1)),
         Piece("again_zeta_cost", 95, lambda found: static(setting, "zeta_cost", 1)),
     ]
