@@ -18,8 +18,8 @@ from tests.measurement.made_up import TableEngine
 
 WORDS = [
     "hardware=a100_80gb", "model=[llama2_70b,bloom_176b]", "model.bloom_176b.accuracy_pct=50",
-    "policy=optimal", "workload.limit=30", "fleet.serving.discipline=static", "fleet.serving.max_batch=8", "baselines=[]",
-    "backend=simulator",
+    "policy=optimal", "workload.limit=30", "fleet.serving.discipline=static",
+    "fleet.serving.max_batch=8", "baselines=[]", "backend=simulator",
 ]  # fmt: skip
 
 
