@@ -1,6 +1,6 @@
 """Simulated against measured, on one card: its trials, then the runs, in a few calls.
 
-    python h200_fidelity.py CALL SECONDS OUT [--last] [--skip NAME ...] [--keep FOLDER] [--before FOLDER] [--tiny]
+    python h200_fidelity.py CALL SECONDS OUT [--last] [--skip NAME ...] [--keep FOLDER] [--before FOLDER]
 
 Stages, in order: cells of the models on the GPU and of one on the CPU, the trials' table, the capacity of a
 continuous instance by simulation on that table, and the runs of `fidelity_plan.py` by the command line. A
@@ -8,7 +8,7 @@ stage that is done is not done again, and one that was cut off goes on from its 
 fit the time that is left is passed over for the next that does. Everything is in --keep, which the machine
 keeps between calls, and comes to OUT as `campaign.jsonl` and `runs.tar.gz`. A call on a machine that lacks
 --keep begins from the copies in --before. --last: the anchors and the idle power once more, at the end.
---tiny: on the CPU, with toy models and a made-up meter.
+--tiny (any call): on the CPU, with toy models and a made-up meter.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ def environment() -> dict[str, str]:
     """Of every process: this tree is found from any folder."""
     paths = [*map(str, PATHS), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def llmsim(words: Sequence[str]) -> list[str]:
+    """The command of a run; flags come before what they apply to."""
+    flags = [word for word in words if word.startswith("--")]
+    return [sys.executable, "-m", "llmsim", *flags, *(word for word in words if word not in flags)]
 
 
 class Call:
@@ -229,13 +235,13 @@ def cpu_cells(call: Call) -> None:
     setting = call.setting
     folder = call.runs / "cpu_campaign"
     levels = fidelity_plan.TINY_LEVELS if setting.tiny else fidelity_plan.CPU_LEVELS
-    command = [
-        sys.executable, "-m", "llmsim", "task=characterize", "backend=onnxruntime", "hardware=cpu",
+    words = [
+        "task=characterize", "backend=onnxruntime", "hardware=cpu",
         "meter=rapl", f"model={setting.models[2]}", "task.precision=int4", "backend.max_tokens=1100", *levels,
         "task.journal=cpu.jsonl", "hydra.run.dir=result",
         *setting.folder,
     ]  # fmt: skip
-    code = call.run(command, folder)
+    code = call.run(llmsim(words), folder)
     if code == 0:
         (folder / DONE).touch()
     call.say(f"cells on the CPU: exit code {code}\n{(folder / 'out.txt').read_text()[-2500:]}")
@@ -296,7 +302,7 @@ def play(call: Call, piece: Piece, found: dict[str, float]) -> None:
     words = piece.words(found)
     begin = time.time()
     call.say(f"{piece.name}: about {piece.expected_s:.0f} s: python -m llmsim", " ".join(words))
-    code = call.run([sys.executable, "-m", "llmsim", *words], folder)
+    code = call.run(llmsim(words), folder)
     took_s = time.time() - begin
     told = {"name": piece.name, "code": code, "took_s": took_s, "call": call.args.call, "words": words}
     with (call.keep / "pieces.jsonl").open("a") as file:
