@@ -1,7 +1,7 @@
 """Phases among each other: passes over prompts amid decode steps, as a serving engine runs them.
 
-A pass repeated on end runs at the board's power limit, at lower clocks. Amid steps, which draw less, it may not.
-Two kinds of entries tell:
+A pass repeated on end runs at the board's power limit, at lower clocks. Amid steps, which
+draw less, it may not. Two kinds of entries tell:
 
 - `burst`: passes on end, right after a second of something else (idle, or steps of some batch), each timed by
   the device: how long a pass takes at first, and how soon the limit slows it.
@@ -216,9 +216,7 @@ def probe(
         if ("mixture", model, vars(asked)) in known or left_s() < 5:
             continue
         found = mixture(resident, asked, meter)
-        append(
-            {"kind": "mixture", "model": model, "asked": vars(asked), **found, "ended_unix_s": time.time()}
-        )
+        append({"kind": "mixture", "model": model, "asked": vars(asked), **found, "at_unix_s": time.time()})
         passes, steps = found["passes_s"], found["steps_s"]
         say(
             f"{model} {asked}: pass {1e3 * sum(passes) / len(passes):.2f} ms, step "
