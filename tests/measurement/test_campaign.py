@@ -118,13 +118,7 @@ def test_without_a_meter_there_is_time_and_no_energy(tmp_path):
 
 def test_rows_have_the_columns_of_the_table_of_trials(tmp_path):
     _, entries = run(tmp_path / "j")
-    for row in rows(entries):
-        assert tuple(row) == NAMES
-        if row["experiment"] == "decode":
-            assert row["decode_step_s"] * (row["tau_out"] - 1) == pytest.approx(row["runtime_s"])
-            assert math.isnan(row["prefill_s"])
-        else:
-            assert row["prefill_s"] == row["runtime_s"]
+    assert all(tuple(found) == NAMES for found in rows(entries))
 
 
 def test_an_estimate_in_a_sum_makes_it_an_estimate(tmp_path):
@@ -151,8 +145,8 @@ def test_warnings_name_their_source():
 )
 def test_a_row_states_the_phases_that_its_trial_told_apart(experiment, tau_out, known_s, phases_s):
     entry = {
-        "cell": vars(Cell(experiment, 1, 8, tau_out)), "subject": vars(SUBJECT), "outcome": "completed", "runtime_s": 2.25, "energy_j": None, "tokens": tau_out,
-        "repeat": 0, "readings": [],
+        "cell": vars(Cell(experiment, 1, 8, tau_out)), "subject": vars(SUBJECT), "repeat": 0,
+        "outcome": "completed", "runtime_s": 2.25, "energy_j": None, "tokens": tau_out, "readings": [],
     }  # fmt: skip
     if known_s is not None:
         entry["prefill_s"] = known_s
