@@ -15,7 +15,7 @@ SHIPPED_CARD = "3a8fc8c9"
 SHIPPED_JOURNAL = "h200_one_card.jsonl.gz"
 
 # Repeats of a cell, and how many before another is visited: more cells are worth more than more repeats.
-LEAST, PER_VISIT, TINY_LEAST = 4, 2, 2
+LEAST, PER_VISIT, TINY_LEAST = 3, 3, 2
 
 # Longest prompt and answer of the runs: two models and the caches of 32 places of both fit one H200.
 TAU_IN_MAX, TAU_OUT_MAX, BATCH = 1536, 512, 32
@@ -26,8 +26,7 @@ WALL_RATE_PCT = 60
 HYBRID_LOAD = 1.1
 HYBRID_IN_MAX, HYBRID_OUT_MAX = 512, 128
 
-# Batches 1 to 32, contexts up to 2,048; lengths of single prompts in the middle of their
-# padding, as in plan.py.
+# Batches 1 to 32, contexts up to 2,048; lengths of single prompts in the middle of their padding, as in plan.py.
 DECODE = (
     (1, 64), (1, 1000), (1, 2000), (2, 500), (4, 128), (4, 1500), (8, 512), (8, 1800), (16, 64), (16, 1000),
     (24, 500), (32, 128), (32, 700), (32, 1300), (32, 1800),
@@ -35,15 +34,19 @@ DECODE = (
 SINGLE = ((1, 1), (56, 1), (200, 1), (424, 1), (592, 1), (1000, 1), (1250, 1), (1500, 1))
 # A static batch prefills up to 32 prompts at once.
 TOGETHER = ((100, 8), (1000, 4), (1000, 8), (500, 16), (1000, 16), (500, 32), (1000, 32))
-CORE = Settings(DECODE, (*SINGLE, *TOGETHER))
-# Never fitted. A prefill amid decode runs below the power limit that it reaches alone: whether they add up.
+# Passes amid steps: from so few steps that they leave nothing to spare to so many that a long pass has it all.
+MIXED = (
+    (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40), (16, 1000, 70), (32, 900, 100),
+)  # fmt: skip
+CORE = Settings(DECODE, (*SINGLE, *TOGETHER), together=MIXED)
+# Never fitted.
 CHECK = Settings(
     ((3, 300), (12, 1000), (28, 900)),
     ((90, 1), (700, 1), (700, 24)),
-    together=((1, 900, 10), (4, 900, 40), (16, 900, 100), (32, 900, 200)),
+    together=((2, 600, 10), (12, 800, 50), (32, 900, 200)),
 )
 # What the shipped campaign lacks.
-ADDED = Settings(((24, 500), (32, 700), (32, 1300), (32, 1800)), TOGETHER[2:])
+ADDED = Settings(((24, 500), (32, 700), (32, 1300), (32, 1800)), TOGETHER[2:], together=MIXED)
 SMALL = Settings(
     ((1, 16), (1, 256), (1, 640), (2, 128), (4, 512), (8, 64), (8, 512)),
     ((1, 1), (24, 1), (104, 1), (264, 1), (504, 1), (100, 4)),
