@@ -26,7 +26,7 @@ WALL_RATE_PCT = 60
 HYBRID_LOAD = 1.1
 HYBRID_IN_MAX, HYBRID_OUT_MAX = 512, 128
 
-# Batches 1 to 32, contexts up to 2,048; lengths of single prompts in the middle of their padding, as in plan.py.
+# Batches 1 to 32, contexts up to 2,048; single prompts end in the middle of their padding, as in plan.py.
 DECODE = (
     (1, 64), (1, 1000), (1, 2000), (2, 500), (4, 128), (4, 1500), (8, 512), (8, 1800), (16, 64), (16, 1000),
     (24, 500), (32, 128), (32, 700), (32, 1300), (32, 1800),
@@ -34,7 +34,7 @@ DECODE = (
 SINGLE = ((1, 1), (56, 1), (200, 1), (424, 1), (592, 1), (1000, 1), (1250, 1), (1500, 1))
 # A static batch prefills up to 32 prompts at once.
 TOGETHER = ((100, 8), (1000, 4), (1000, 8), (500, 16), (1000, 16), (500, 32), (1000, 32))
-# Passes amid steps: from so few steps that they leave nothing to spare to so many that a long pass has it all.
+# Passes amid steps: from so few that they leave nothing to spare to so many that a long pass has it all.
 MIXED = (
     (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40), (16, 1000, 70), (32, 900, 100),
 )  # fmt: skip
@@ -70,6 +70,7 @@ TINY_IN_MAX, TINY_OUT_MAX, TINY_BATCH, TINY_QUERIES = 48, 12, 4, 16
 TINY_PARTS = Settings(
     ((1, 16), (1, 32), (1, 48), (2, 32), (3, 40), (4, 16), (4, 48)),
     ((1, 1), (16, 1), (40, 1), (32, 2), (24, 4)),
+    together=((1, 16, 3), (1, 24, 9), (2, 24, 5), (4, 24, 4), (4, 24, 10)),
 )
 TINY_JOBS = (
     Job("tiny_a", TINY_PARTS, Settings(((2, 24),), ((24, 1),), together=((2, 16, 4),))),

@@ -185,7 +185,7 @@ class Resident:
         return found.run
 
     def _warm(self, tokens: int, run: Callable[[], None]) -> None:
-        """Run a pass that is not captured, where none of about so many tokens was: libraries load, memory is had.
+        """Run a pass that is not captured, unless one of about so many tokens was: libraries load, and memory.
 
         Doing it again changes nothing: the same keys and values are put into the same places.
         """
