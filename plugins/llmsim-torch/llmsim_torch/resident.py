@@ -185,7 +185,7 @@ class Resident:
         return found.run
 
     def _warm(self, tokens: int, run: Callable[[], None]) -> None:
-        """Run a pass that is not captured, unless one of about so many tokens was: libraries load, and memory.
+        """Run a pass that is not captured, unless one of about so many tokens was: libraries load then.
 
         Doing it again changes nothing: the same keys and values are put into the same places.
         """
