@@ -23,7 +23,7 @@ STATIC_QUERIES, RATED_QUERIES, WALL_QUERIES, HYBRID_QUERIES = 500, 500, 300, 120
 RATES_PCT = (30, 60, 85)
 WALL_RATE_PCT = 60
 # Load of the GPU of the hybrid run, of what it serves one query at a time: some must wait, or go to the CPU.
-HYBRID_LOAD = 1.1
+HYBRID_LOAD = 1.5
 HYBRID_IN_MAX, HYBRID_OUT_MAX = 512, 128
 
 # Batches 1 to 32, contexts up to 2,048; single prompts end in the middle of their padding, as in plan.py.
@@ -246,7 +246,7 @@ def pieces(setting: Setting) -> list[Piece]:
             )
             for pct, seconds in sorted(rates, reverse=True)
         ),
-        Piece("hybrid", 110, lambda found: hybrid(setting, found)),
+        Piece("hybrid", 125, lambda found: hybrid(setting, found)),
         Piece("wall", 90, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
         Piece("again_round_robin", 125, lambda found: static(setting, "round_robin", 1)),
         Piece("again_optimal", 100, lambda found: static(setting, "optimal", 1)),
