@@ -18,7 +18,7 @@ from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.lock import device_lock
-from llmsim.measurement.recorded import Recorded
+from llmsim.measurement.recorded import Pieces, Recorded
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
@@ -154,8 +154,9 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
             stack.enter_context(device_lock(device))
         journal = stack.enter_context(Journal(path, sync_s=SYNC_S))
         windows, missing = _windows(config, owns, deployments, stack)
+        pieces = Pieces(journal)
         recorded = [
-            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device])
+            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device], pieces)
             for own, item in zip(owns, deployments, strict=True)
         ]
         for engine in recorded:
