@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from llmsim.backends.contract import Advance, Engine, StepEngine, Work
 from llmsim.curves.cost import IntArray
@@ -12,6 +12,7 @@ from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
 from llmsim.measurement.journal import Journal
 
+T = TypeVar("T")
 Record = Mapping[str, Any]
 
 
@@ -40,6 +41,25 @@ class Pieces:
             self.work[_name(entry)] = entry
         elif entry["kind"] == "joules":
             self.joules[_name(entry)] = entry["energy_j"]
+        elif entry["kind"] == "set_aside":
+            _rename(self.work, _name(entry), entry["as"])
+            _rename(self.joules, _name(entry), entry["as"])
+
+    def uncounted(self, run: str, deployment: str) -> int | None:
+        """The first piece of a run's last ones whose joules were never counted; None: all were."""
+        numbers = {name[2] for name in self.work if name[:2] == (run, deployment)}
+        first = len(numbers)
+        while first - 1 in numbers and (run, deployment, first - 1) not in self.joules:
+            first -= 1
+        return first if first < len(numbers) else None
+
+    def free_name(self, run: str) -> str:
+        """What to call those pieces of a run that are done anew."""
+        taken = {name[0] for name in self.work}
+        number = 1
+        while f"{run}, broken off {number}" in taken:
+            number += 1
+        return f"{run}, broken off {number}"
 
 
 class Recorded:
@@ -85,6 +105,22 @@ class Recorded:
         self._begun: tuple[int, int] | None = None
         self._awake = False
         self._held: dict[int, dict[int, int]] = {}
+
+    def resume(self) -> None:
+        """Do anew what the run did last before it was broken off in a meter's window: it has no joules."""
+        first = self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
+        if first is not None:
+            self.set_aside(first)
+
+    def set_aside(self, first: int) -> None:
+        """Keep the run's pieces from this one on under another name; they are done anew."""
+        entry = {
+            "kind": "set_aside",
+            **_named((self._label, self.name, first)),
+            "as": self._pieces.free_name(self._label),
+        }
+        self._journal.append(entry)
+        self._pieces.note(entry)
 
     def finish(self) -> None:
         """The run is over: what joules are still open are counted."""
@@ -252,3 +288,9 @@ def _named(name: Name) -> dict[str, Any]:
 
 def _name(entry: Record) -> Name:
     return entry["run"], entry["deployment"], entry["number"]
+
+
+def _rename(known: dict[Name, T], first: Name, run: str) -> None:
+    """Pieces of a run on a deployment, from the first on, belong to another run."""
+    for name in [name for name in known if name[:2] == first[:2] and name[2] >= first[2]]:
+        known[run, name[1], name[2]] = known.pop(name)

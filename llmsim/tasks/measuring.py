@@ -92,6 +92,8 @@ class Engines:
         measuring = self._measuring()
         if not measuring or self.chosen(label) is not None:
             return self._again(label, once, tape)
+        if self.journal is not None and self.journal.writable:
+            self._resume(label)
         for turn in [[engine] for engine in measuring] if planned else [measuring]:
             for engine in measuring:
                 engine.muted = engine not in turn
@@ -107,6 +109,12 @@ class Engines:
             chosen = run.ledger.deployment.tolist()
             self.journal.append({"kind": "routes", "run": label, "deployments": names, "chosen": chosen})
         return run
+
+    def _resume(self, label: str) -> None:
+        """Go on with a run that was broken off."""
+        for engine in self._measuring():
+            engine.run(label)
+            engine.resume()
 
     def _again(self, label: str, once: Once, tape: Tape | None) -> Run:
         """Play what is in the journal."""
