@@ -179,7 +179,7 @@ class Setting:
         each = longest(self.caps(caps))
         return [
             "backend=torch", f"backend.max_tokens={each}", f"backend.cache_tokens={places * each}",
-            *(["backend.device=cpu"] if self.tiny else []),
+            "backend.device=cpu" if self.tiny else "meter.devices=[0]",
         ]  # fmt: skip
 
     def continuous(self) -> list[str]:
