@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 
@@ -119,6 +120,7 @@ class TorchEngine:
     def close(self) -> None:
         """Give the memory back; more than once does no harm."""
         self._resident = self._recompute = self._stepper = None
+        gc.collect()  # the next model may need the room at once, and garbage waits while the clock runs
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
