@@ -36,7 +36,11 @@ class Engine(Protocol):
         ...
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
-        """Serve one batch and say what it took; a batch of one under the serial discipline."""
+        """Serve one batch and say what it took; a batch of one under the serial discipline.
+
+        A batch keeps all its places until its longest answer ends: `max(tau_out) - 1` decode steps, each of
+        the whole batch. Each query is given its own tokens.
+        """
         ...
 
     def close(self) -> None:

@@ -23,18 +23,19 @@ class Recorded:
     piece comes that the journal lacks. So a journal that is whole is played again without a device.
 
     Args:
-        name: the deployment's.
+        name: of the deployment.
         opened: makes the engine.
         journal: open; shared by all deployments of a run.
         grouped: joules of the work; shared by all.
 
     Attributes:
+        name: the deployment's.
         live: pieces of work that were run, not read.
         muted: nothing is run nor read, and everything takes no time: another deployment has its turn.
     """
 
     def __init__(self, name: str, opened: Callable[[], Engine], journal: Journal, grouped: Grouped) -> None:
-        self._name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
+        self.name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
         self._engine: Engine | None = None
         self._expected: list[tuple[IntArray, IntArray]] = []
         self._done: dict[tuple[str, str, int], Record] = {}
@@ -48,6 +49,7 @@ class Recorded:
     def run(self, label: str) -> None:
         """What follows belongs to this run: another policy's work is never this one's."""
         self._label, self._number = label, 0
+        self._stepper: StepEngine | None = None
         self._begun: tuple[int, int] | None = None
         self._awake = False
         self._held: dict[int, dict[int, int]] = {}
@@ -60,7 +62,7 @@ class Recorded:
         """Release the device; it is opened again when there is more to run."""
         if self._engine is not None:
             self._engine.close()
-        self._engine, self._awake = None, False
+        self._engine, self._stepper, self._awake = None, None, False
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
         """See `Engine`."""
@@ -113,7 +115,7 @@ class Recorded:
                 "energy_j": None,
                 "steps": asked.get("most_steps"),
             }
-        name = (self._label, self._name, self._number)
+        name = (self._label, self.name, self._number)
         self._number += 1
         known = self._done.get(name)
         if known is not None:
@@ -131,10 +133,13 @@ class Recorded:
         took = work()
         took.pop("energy_j", None)
         self.live += 1
+        shares = self._grouped.after(name, took["runtime_s"])  # a window that is closed is closed first
         entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
         self._journal.append(entry)
         self._note(entry)
-        self._keep(self._grouped.after(name, took["runtime_s"]))
+        self._keep(shares)
+        if not self._grouped.open:
+            self._journal.sync()  # between two windows a device may wait for the disk
         return {**took, "energy_j": self._joules.get(name)}
 
     def _wake(self, doing: str) -> None:
@@ -166,21 +171,24 @@ class Recorded:
 
     def _live(self) -> Engine:
         if self._engine is None:
-            raise InputError(f"{self._name}: the engine is not open.")
+            raise InputError(f"{self.name}: the engine is not open.")
         return self._engine
 
     def _stepping(self) -> StepEngine:
+        if self._stepper is not None:  # to look for its methods each time would take longer than a short step
+            return self._stepper
         engine = self._live()
         if not isinstance(engine, StepEngine):
             raise InputError(
-                f"{self._name}: this backend runs whole batches only, and the continuous discipline needs "
+                f"{self.name}: this backend runs whole batches only, and the continuous discipline needs "
                 "single iterations. Choose fleet.serving.discipline=static."
             )
+        self._stepper = engine
         return engine
 
     def _keep(self, shares: Sequence[Share]) -> None:
-        for share in shares:
-            entry = {
+        entries = [
+            {
                 "kind": "joules",
                 **_named(share.name),
                 "energy_j": share.energy_j,
@@ -191,7 +199,11 @@ class Recorded:
                 "method": share.method,
                 "scope": share.scope,
             }
-            self._journal.append(entry)
+            for share in shares
+        ]
+        if entries:
+            self._journal.append(*entries)
+        for entry in entries:
             self._note(entry)
 
     def _note(self, entry: Record) -> None:

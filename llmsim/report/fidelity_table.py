@@ -30,8 +30,8 @@ MEASURES = {"energy_active_j": "active energy", "serving_s": "serving", "makespa
 GAP_NOTE = "Gaps are (simulated - measured) / measured."
 PARTS_NOTE = (
     "Per cent of the measured figure; curve + overhead + scheduling + choices = the gap. Curve: what the "
-    "curves err on the very pieces that were measured. Scheduling: the simulator forms other pieces. Choices: "
-    "the policy chooses otherwise."
+    "curves err on the pieces that were measured. Scheduling: the simulator forms other pieces. Choices: the "
+    "policy chooses otherwise."
 )
 
 

@@ -107,7 +107,7 @@ def case_of(name: str, config: Config | None = None, where: Path | None = None) 
 
 def _read(path: Path) -> CaseFile:
     from omegaconf import OmegaConf
-    from yaml import YAMLError
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     try:
         node = OmegaConf.to_container(OmegaConf.load(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any
 from llmsim.backends.contract import Engine
 from llmsim.backends.recorded import RecordedWork
 from llmsim.config import Config
+from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
@@ -24,6 +25,8 @@ from llmsim.tasks.characterize import open_meters
 
 log = logging.getLogger(__name__)
 
+# Between two syncs of a journal, at least: a device must not wait for a disk after every piece of work.
+SYNC_S = 1.0
 FOLDER = Path("outputs") / "served"
 Once = Callable[[bool, Tape | None], Run]
 
@@ -37,12 +40,29 @@ class Engines:
         method: how their figures are had: simulated, measured, or estimated where the joules are.
         scope: what measured joules cover; None: what the hardware's description says.
         notes: what to know of how they measured.
+        journal: of what they measured; None: they do not.
     """
 
     all: Sequence[Engine]
     method: str
     scope: str | None = None
     notes: list[str] = field(default_factory=list)
+    journal: Journal | None = None
+
+    def chosen(self, label: str) -> list[int] | None:
+        """Where a run that was measured as a whole sent each query it served; None: there is none.
+
+        Raises:
+            InputError: it used a deployment that is not one of these.
+        """
+        entries = [] if self.journal is None else self.journal.entries
+        for entry in entries:
+            if entry["kind"] == "routes" and entry["run"] == label:
+                return _renumbered(entry, [engine.name for engine in self._measuring()])
+        return None
+
+    def _measuring(self) -> list[Recorded]:
+        return [engine for engine in self.all if isinstance(engine, Recorded)]
 
     def play(self, label: str, once: Once, tape: Tape | None, planned: bool) -> Run:
         """One policy's run.
@@ -57,9 +77,10 @@ class Engines:
             planned: who serves what is known beforehand. Deployments then do not touch each other, and each
                 is run by itself, so that one model at a time is in memory.
         """
-        measuring = [engine for engine in self.all if isinstance(engine, Recorded)]
-        turns = [[engine] for engine in measuring] if planned else [measuring]
-        for turn in turns if measuring else []:
+        measuring = self._measuring()
+        if not measuring or self.chosen(label) is not None:
+            return self._again(label, once, tape)
+        for turn in [[engine] for engine in measuring] if planned else [measuring]:
             for engine in measuring:
                 engine.muted = engine not in turn
                 engine.run(label)
@@ -68,10 +89,32 @@ class Engines:
                 engine.finish()
                 if planned and len(measuring) > 1:
                     engine.close()
-        for engine in measuring:
+        run = self._again(label, once, tape)
+        if self.journal is not None and self.journal.writable:
+            names = [engine.name for engine in measuring]
+            chosen = run.ledger.deployment.tolist()
+            self.journal.append({"kind": "routes", "run": label, "deployments": names, "chosen": chosen})
+        return run
+
+    def _again(self, label: str, once: Once, tape: Tape | None) -> Run:
+        """Play what is in the journal."""
+        for engine in self._measuring():
             engine.muted = False
             engine.run(label)
         return once(False, tape)
+
+
+def _renumbered(entry: Mapping[str, Any], names: Sequence[str]) -> list[int]:
+    """Choices of a run as indices of these deployments."""
+    known, chosen = entry["deployments"], entry["chosen"]
+    missing = sorted({known[index] for index in chosen} - set(names))
+    if missing:
+        raise InputError(
+            f"'{entry['run']}' was measured with {', '.join(missing)}, which this run lacks. "
+            f"Its deployments: {', '.join(names)}."
+        )
+    place = [names.index(name) if name in names else -1 for name in known]
+    return [place[index] for index in chosen]
 
 
 @contextmanager
@@ -93,7 +136,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
     path = FOLDER / f"{config.work_sha256()[:12]}.jsonl"
     with ExitStack() as stack:
         stack.enter_context(device_lock(str(getattr(backend, "device", backend.__class__.__name__))))
-        journal = stack.enter_context(Journal(path))
+        journal = stack.enter_context(Journal(path, sync_s=SYNC_S))
         meters, notes = open_meters(config, backend)
         for meter in meters:
             stack.callback(meter.close)
@@ -103,7 +146,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         ]
         for engine in recorded:
             stack.callback(engine.close)
-        found = Engines(recorded, backend.method, notes=notes)
+        found = Engines(recorded, backend.method, notes=notes, journal=journal)
         yield found
         found.method, found.scope = _how(journal)
         found.notes += [_told(recorded, journal), f"Journal: {path}; the same command goes on with it."]
@@ -114,7 +157,7 @@ def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> E
     journal = read(backend.journal)
     engines = [Recorded(item.name, partial(backend.open, item), journal, Grouped([])) for item in deployments]
     method, scope = _how(journal)
-    return Engines(engines, method, scope, [f"Played from a journal: {_told(engines, journal)}"])
+    return Engines(engines, method, scope, [f"Played from a journal: {_told(engines, journal)}"], journal)
 
 
 def _idle_w(deployments: Sequence[Deployment]) -> float | None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import gzip
+import json
 
+import numpy as np
 import pandas.testing
 import pytest
 
@@ -10,6 +12,9 @@ from llmsim.api import evaluate, load_config
 from llmsim.backends import BACKENDS
 from llmsim.errors import InputError
 from llmsim.measurement.tdp import TdpMeter
+from llmsim.policies.contract import Plan
+from llmsim.policies.load_aware import LeastLoaded
+from llmsim.policies.optimal import Optimal
 from llmsim.tasks import contest, measuring
 from tests.measurement.made_up import SteadyMeter, TableEngine
 
@@ -133,3 +138,32 @@ def test_what_is_made_of_a_run_does_not_move_its_journal():
     words = ["task=compare", "baselines=[random]", "slo.ttft_s=1", "replications=3", "report=figures"]
     assert load_config(words).work_sha256() == load_config().work_sha256()
     assert load_config(["fleet.serving.max_batch=3"]).work_sha256() != load_config().work_sha256()
+
+
+@pytest.mark.parametrize("policy", ["optimal", "least_loaded"])
+def test_a_whole_run_stays_what_it_was_where_the_policy_would_choose_otherwise_now(
+    config, monkeypatch, policy
+):
+    def wanted():
+        composed = config("static", models="llama2_70b,bloom_176b")
+        composed.policy = {"name": policy}
+        return composed
+
+    first = evaluate(wanted())
+    (journal,) = measuring.FOLDER.iterdir()
+    (routes,) = [
+        entry for entry in map(json.loads, journal.read_text().splitlines()) if entry["kind"] == "routes"
+    ]
+    assert routes["run"] == f"{policy}, seed 0"
+    assert set(routes["chosen"]) == {0, 1}
+
+    def other(*_):
+        raise AssertionError("a policy was asked again")
+
+    monkeypatch.setattr(LeastLoaded, "route", other)
+    monkeypatch.setattr(Optimal, "plan", lambda *_: Plan(np.zeros(len(routes["chosen"]), dtype=np.int64)))
+    again = evaluate(wanted())
+    assert again.queries.equals(first.queries)
+    journal.write_text(journal.read_text().replace('"chosen": [', '"chosen": [1, '))
+    with pytest.raises(InputError, match="queries were measured"):
+        evaluate(wanted())

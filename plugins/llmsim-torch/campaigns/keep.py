@@ -41,10 +41,10 @@ class TwofoldJournal(Journal):
             self._other.close()
         super().__exit__(*about)
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one entry to both, and return when the disk has it."""
+    def append(self, *entries: Mapping[str, Any]) -> None:
+        """Write entries to both, and return when the disk has them."""
         before = self.path.stat().st_size
-        super().append(entry)
+        super().append(*entries)
         if self._other is not None:
             with self.path.open("rb") as file:
                 file.seek(before)

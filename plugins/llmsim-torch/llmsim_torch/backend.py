@@ -60,7 +60,8 @@ class TorchBackend:
         """An engine for one deployment; see `llmsim.api.Backend`."""
         target = deployment.target
         try:
-            return TorchEngine(self._resident(target), target.kv_cache, self.seed)
+            at_once = deployment.max_batch if deployment.discipline == "static" else 1
+            return TorchEngine(self._resident(target), target.kv_cache, self.seed, at_once)
         except OutOfMemory as error:
             raise InputError(f"{deployment.name} does not fit {self.device}: {error}") from error
 

@@ -1,13 +1,15 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from llmsim.api import Cell, InputError, OutOfMemory
 from llmsim.testing import BenchConformance, EngineConformance
 from llmsim_torch.backend import TorchBackend
+from llmsim_torch.resident import Resident
 
-from .tiny import described, target
+from .tiny import deployment, described, target
 
 
 def backend(**settings):
@@ -15,7 +17,7 @@ def backend(**settings):
 
 
 def engine(**about):
-    return backend().open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend().open(deployment(**about))
 
 
 class TestEngine(EngineConformance):
@@ -80,3 +82,29 @@ def test_a_family_that_is_not_known_is_refused():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_says_what_to_install():
     assert "driver" in TorchBackend().unavailable()
+
+
+def test_a_batch_keeps_all_its_places_until_its_longest_answer_ends(monkeypatch):
+    batches = []
+    step = Resident.step
+
+    def counted(resident, slots):
+        run = step(resident, slots)
+        return lambda: batches.append(len(slots)) or run()
+
+    monkeypatch.setattr(Resident, "step", counted)
+    one = engine()
+    one.serve((3, 9, 5), (4, 1, 6))
+    assert batches == [3] * 5
+    together = one.generated()
+    one.serve((3,), (4,))
+    assert together[0] == one.generated()[0]
+
+
+def test_a_batch_that_can_not_fit_is_refused_before_it_is_served_with_what_would_mend_it():
+    small = engine(discipline="static", max_batch=8)
+    small.expect(np.array([30, 10]), np.array([10, 34]))
+    with pytest.raises(InputError, match=r"8 x \(40 \+ 34\).*workload.tau_in_max"):
+        small.expect(np.array([40, 10]), np.array([10, 34]))
+    with pytest.raises(InputError, match=r"9 x \(30 \+ 30\).*cache_tokens=540"):
+        small.serve((30,) * 9, (30,) * 9)

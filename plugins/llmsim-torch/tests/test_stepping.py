@@ -1,7 +1,5 @@
 """Queries that come and go."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -10,12 +8,12 @@ from llmsim.testing import StepConformance
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.stepping import filled
 
-from .tiny import target
+from .tiny import deployment
 
 
 def engine(cache_tokens=1024, **about):
     backend = TorchBackend(device="cpu", max_tokens=64, cache_tokens=cache_tokens)
-    return backend.open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend.open(deployment(**about))
 
 
 class TestSteps(StepConformance):
