@@ -28,6 +28,7 @@ OPEN_MAPS = (
     "workload.arrivals",
     "objective.at_least",
     "objective.at_most",
+    "task.targets",
 )
 # Words that a sweep has unless others are given; they say nothing of a run.
 ADDED = ("baselines=[]", "report=figures")

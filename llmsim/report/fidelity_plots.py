@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Summary = Mapping[str, Any]
-MEASURED, SIMULATED = POLICY, "#0072B2"
+MEASURED, SIMULATED, BROAD = POLICY, "#0072B2", "#9AA1AB"
 PART_COLOURS = {"curve": "#0072B2", "overhead": "#E69F00", "scheduling": "#009E73", "choices": "#CC79A7"}
 PHASE_COLOURS = {"prefill": "#D55E00", "decode": "#0072B2", "serve": "#009E73"}
 TIMES: Mapping[str, Callable[[Ledger], FloatArray]] = {
@@ -138,8 +138,8 @@ def _beside(
 
 def _distributions(figure: Figure, row: Row) -> tuple[str, str] | None:
     """Empirical distributions of the three times, measured and simulated."""
-    sides = (("measured", row.measured.ledger, MEASURED), ("simulated", row.simulated.ledger, SIMULATED))
-    panels = _panels(figure, len(TIMES), {"measured": MEASURED, "simulated": SIMULATED})
+    sides = (("measured", row.measured.ledger, BROAD), ("simulated", row.simulated.ledger, SIMULATED))
+    panels = _panels(figure, len(TIMES), {"measured": BROAD, "simulated": SIMULATED})
     for axes, (name, time_of) in zip(panels, TIMES.items(), strict=True):
         drawn = False
         for side, ledger, colour in sides:
@@ -148,11 +148,8 @@ def _distributions(figure: Figure, row: Row) -> tuple[str, str] | None:
             if len(values):
                 drawn = True
                 value, part = series.thinned(values, POINTS)
-                wide = side == "measured"
-                axes.plot(
-                    value, 100 * part, color=colour, linewidth=3.4 if wide else 1.5,
-                    alpha=0.45 if wide else 1.0, zorder=2 if wide else 3,
-                )  # fmt: skip
+                width = 3.6 if side == "measured" else 1.5
+                axes.plot(value, 100 * part, color=colour, linewidth=width)
         if drawn:
             axes.set_xscale("log")
         axes.set_ylim(0, 101)

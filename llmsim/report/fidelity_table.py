@@ -13,7 +13,7 @@ from llmsim.report.grid import Grid
 Summary = Mapping[str, Any]
 # Figures of a row that are told with both sides: key, heading, units.
 TOLD: Sequence[tuple[str, str, Ladder]] = (
-    ("energy_active_j", "active energy", ENERGY),
+    ("energy_active_j", "energy", ENERGY),
     ("makespan_s", "makespan", TIME),
     ("serving_s", "serving", TIME),
 )
@@ -47,7 +47,7 @@ def sides(summary: Summary) -> Grid:
     """Each row's figures, measured and simulated."""
     headings = ["policy"]
     for _, name, _ in TOLD:
-        headings += [f"{name}, measured", "simulated", "gap, %"]
+        headings += [f"{name}, measured", "simulated", "%"]
     rows = []
     for label, row in summary["rows"].items():
         cells = [label]
