@@ -38,6 +38,8 @@ class Config:
         task: what the run does, such as ``{"name": "evaluate"}``.
         hardware, model: chosen descriptions by name.
         workload, fleet, policy, backend, curve, meter: one node each.
+        backends, meters: of single deployments, by hardware, model, or model@hardware (later ones win): a
+            name, or settings; the rest have `backend` and `meter`.
         trials: ``path`` of the user's own measurements, or null for the shipped ones.
         baselines: policies to compare with, by name; ``single`` stands for each single deployment.
         slo, tariff, window, series: what service is asked for, what energy costs, what counts as steady, and
@@ -56,6 +58,8 @@ class Config:
     backend: dict[str, Any]
     curve: dict[str, Any]
     meter: dict[str, Any] = field(default_factory=dict)
+    backends: dict[str, Any] = field(default_factory=dict)
+    meters: dict[str, Any] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)

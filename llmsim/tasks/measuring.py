@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from llmsim.measurement.recorded import Recorded
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
+from llmsim.tasks.own import Own, own_of
 
 log = logging.getLogger(__name__)
 
@@ -124,32 +125,70 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
     Raises:
         InputError: a device that another process measures with.
     """
+    if isinstance(backend, RecordedWork):
+        yield _from_journal(backend, deployments)
+        return
+    owns = own_of(config, backend, deployments)
     if backend.method == "simulated":
-        engines = Engines([backend.open(item) for item in deployments], backend.method)
+        engines = Engines(
+            [own.backend.open(item) for own, item in zip(owns, deployments, strict=True)], backend.method
+        )
         yield engines
         for engine in engines.all:
             engine.close()
         return
-    if isinstance(backend, RecordedWork):
-        yield _from_journal(backend, deployments)
-        return
     path = FOLDER / f"{config.work_sha256()[:12]}.jsonl"
     with ExitStack() as stack:
-        stack.enter_context(device_lock(str(getattr(backend, "device", backend.__class__.__name__))))
+        for device in sorted({own.device for own in owns}):
+            stack.enter_context(device_lock(device))
         journal = stack.enter_context(Journal(path, sync_s=SYNC_S))
-        meters, notes = open_meters(config, backend)
-        for meter in meters:
-            stack.callback(meter.close)
-        grouped = Grouped(meters, _idle_w(deployments))
+        windows, missing = _windows(config, owns, deployments, stack)
         recorded = [
-            Recorded(item.name, partial(backend.open, item), journal, grouped) for item in deployments
+            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device])
+            for own, item in zip(owns, deployments, strict=True)
         ]
         for engine in recorded:
             stack.callback(engine.close)
-        found = Engines(recorded, backend.method, notes=notes, journal=journal)
+        found = Engines(recorded, backend.method, journal=journal)
         yield found
         found.method, found.scope = _how(journal)
-        found.notes += [_told(recorded, journal), f"Journal: {path}; the same command goes on with it."]
+        if any(engine.live for engine in recorded):  # what was played only has the joules it had
+            found.notes += missing
+        found.notes += [*_mixed(journal), _told(recorded, journal)]
+        found.notes.append(f"Journal: {path}; the same command goes on with it.")
+
+
+def _windows(
+    config: Config, owns: Sequence[Own], deployments: Sequence[Deployment], stack: ExitStack
+) -> tuple[dict[str, Grouped], list[str]]:
+    """The windows of each device's work, by its own meters, and why some have none."""
+    found: dict[str, Grouped] = {}
+    missing: list[str] = []
+    devices = dict.fromkeys(own.device for own in owns)
+    for device in devices:
+        here = [(own, item) for own, item in zip(owns, deployments, strict=True) if own.device == device]
+        own, served = here[0][0], [item for _, item in here]
+        meters, reasons = open_meters(replace(config, meter=own.meter), own.backend)
+        for meter in meters:
+            stack.callback(meter.close)
+        found[device] = Grouped(meters, _idle_w(served))
+        who = f"{', '.join(item.name for item in served)}: " if len(devices) > 1 else ""
+        missing += [f"{who}{reason}" for reason in reasons]
+    return found, missing
+
+
+def _mixed(journal: Journal) -> list[str]:
+    """Says which joules were had how, where not all were had alike."""
+    known: dict[str, list[str]] = {}
+    for entry in journal.entries:
+        if entry["kind"] == "joules" and entry["energy_j"] is not None:
+            names = known.setdefault(f"{entry['method']} ({entry['scope']})", [])
+            if entry["deployment"] not in names:
+                names.append(entry["deployment"])
+    if len(known) < 2:
+        return []
+    said = "; ".join(f"{how}: {', '.join(names)}" for how, names in sorted(known.items()))
+    return [f"Joules were not had alike: {said}. Their sum is an estimate where one of them is."]
 
 
 def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> Engines:
