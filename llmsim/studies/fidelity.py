@@ -10,11 +10,20 @@ from typing import Any
 import numpy as np
 
 from llmsim.simulation.ledger import Ledger
-from llmsim.simulation.metrics import latency_s, spread, tpot_s, ttft_s
+from llmsim.simulation.metrics import PERCENTILES, latency_s, spread, tpot_s, ttft_s
 from llmsim.simulation.pieces import Piece
 from llmsim.simulation.run import Run
 
 Figures = dict[str, Any]
+# What has a gap, by dotted key.
+FIGURES = (
+    *("energy_active_j", "makespan_s", "serving_s"),
+    *(
+        f"{time}.{of}"
+        for time in ("ttft_s", "tpot_s", "latency_s")
+        for of in ("mean", *(f"p{rank}" for rank in PERCENTILES))
+    ),
+)
 NOT_MEASURED = "nothing measured what serving took"
 NOT_PREDICTED = "no energy was measured for the curve of some deployment"
 SEVERAL = "a deployment has several instances, and a whole batch's is not known"

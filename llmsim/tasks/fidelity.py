@@ -23,7 +23,7 @@ from llmsim.report.fidelity_tables import both_queries, pieces_table
 from llmsim.simulation.driver import follow, play
 from llmsim.simulation.pieces import Witness
 from llmsim.simulation.replications import seeds
-from llmsim.studies.fidelity import Row, held
+from llmsim.studies.fidelity import FIGURES, Row, held
 from llmsim.tasks.contest import Contest, Played
 from llmsim.tasks.fidelity_cases import Case, case_of
 from llmsim.tasks.inputs import Asked, Progress, fleet_of, workload_of
@@ -118,6 +118,8 @@ class Fidelity:
             )
         targets = dict(flat(self.targets))
         for key, limit in targets.items():
+            if key not in FIGURES:
+                raise InputError(f"task.targets: no figure '{key}'. {did_you_mean(key, FIGURES, 'figure')}")
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
                 raise InputError(f"task.targets.{key}={limit}: expected per cent, a number of at least 0.")
         return Settings(pct, source, {key: float(limit) for key, limit in targets.items()})
@@ -143,27 +145,21 @@ def compare(
     by_simulator = Contest(simulating(config), asked, fleet, BACKENDS.build("simulator"))
     contests = by_simulator, Contest(config, asked, fleet, backend)
     found: list[list[Row]] = []
-    every = [config.seed, *seeds(config.seed, asked.replications - 1)] if asked.replications > 1 else [0]
-    every[0] = config.seed
-    for number, seed in enumerate(every):
-        drawn = queries if not number else workload_of(config, seed)
-        rows, played = both(contests, drawn, seed, progress)
-        if not number:
-            first = played
-        found.append(rows)
-    figures = [{row.label: held(row) for row in rows} for rows in found]
-    for key in settings.targets:
-        gaps = next(iter(figures[0].values()))["gap_pct"]
-        if key not in gaps:
-            raise InputError(f"task.targets: no figure '{key}'. {did_you_mean(key, gaps, 'figure')}")
-    summary = summarise(figures, every, settings)
-    summary |= _facts(config, fleet, queries, first, case)
-    return Compared(summary, found[0], both_queries(found[0], queries), pieces_table(found[0]), config)
+    rows, played = both(contests, queries, config.seed, progress)
+    found.append(rows)
+    every = [config.seed]
+    if asked.replications > 1:
+        every += seeds(config.seed, asked.replications - 1)
+    for seed in every[1:]:
+        found.append(both(contests, workload_of(config, seed), seed, progress)[0])
+    summary = summarise([{row.label: held(row) for row in one} for one in found], every, settings)
+    summary |= _facts(config, fleet, queries, played, case)
+    return Compared(summary, rows, both_queries(rows, queries), pieces_table(rows), config)
 
 
 def simulating(config: Config) -> Config:
     """The same run by the simulator."""
-    return replace(config, backend={"name": "simulator"})
+    return replace(config, backend={"name": "simulator"}, backends={}, meters={})
 
 
 def both(
@@ -210,6 +206,7 @@ def _facts(
         "queries": len(queries),
         "disciplines": {item.name: item.discipline for item in fleet.deployments},
         "backend": config.backend["name"],
+        "backends": dict(config.backends),
         "energy_method": played.method,
         "energy_scope": played.scope or fleet.energy_scope,
         "notes": [*fleet.notes, *played.notes],

@@ -15,6 +15,7 @@ from rich.console import Console
 from llmsim.api import InputError, load_config
 from llmsim.backends import BACKENDS
 from llmsim.report.fidelity_summary import broken
+from llmsim.studies.fidelity import FIGURES
 from llmsim.tasks import TASKS, fidelity_cases, measuring
 from tests.tasks.made_up_card import Pot
 
@@ -62,6 +63,7 @@ def test_a_card_that_is_as_its_curves_say_has_no_gap(card, discipline):
     found = card(discipline, *TWO)
     assert list(found.summary["rows"]) == ["optimal", "round_robin", "queue_aware"]
     for row in found.summary["rows"].values():
+        assert tuple(row["gap_pct"]) == FIGURES
         gaps = np.array(list(row["gap_pct"].values()), float)
         assert np.isfinite(gaps).all()
         assert np.abs(gaps).max() < 1e-7
