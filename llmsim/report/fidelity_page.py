@@ -9,7 +9,6 @@ from typing import Any
 from llmsim.report import fidelity_table as tables
 from llmsim.report import figures
 from llmsim.report.document import document
-from llmsim.report.fidelity_summary import broken
 from llmsim.report.figures import ENERGY, TIME
 from llmsim.report.grid import Grid
 from llmsim.report.markup import definitions, picture, tile
@@ -39,15 +38,16 @@ def render(summary: Summary, plots: Sequence[Plot], config_yaml: str = "") -> st
     """
     label, row = next(iter(summary["rows"].items()))
     lead, *others = tables.findings(summary)
-    failed = bool(broken(summary))
     tiles = "".join(
-        tile(f"{tables.signed(row['gap_pct'][key])} %", f"{what}, of measured") for key, what in TILES.items()
+        tile(tables.gap(row["gap_pct"][key]), f"{what}, of measured") for key, what in TILES.items()
     )
     body = [
         f"<h1>Simulated against measured: {escape(label)}</h1>",
         f'<p class="lead">{escape(lead)}</p>',
         *(
-            f'<div class="warning" role="alert">{escape(text)}</div>' if failed else f"<p>{escape(text)}</p>"
+            f'<div class="warning" role="alert">{escape(text)}</div>'
+            if text.startswith(tables.FAILED)
+            else f"<p>{escape(text)}</p>"
             for text in others
         ),
         f'<p class="soft">{escape(_subtitle(summary))}</p>',

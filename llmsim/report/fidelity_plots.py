@@ -13,7 +13,7 @@ from llmsim.report import labels, series
 from llmsim.report.charts_energy import unit_of
 from llmsim.report.charts_queries import plain_ticks
 from llmsim.report.drawing import Chart
-from llmsim.report.fidelity_table import MEASURES, signed
+from llmsim.report.fidelity_table import MEASURES, gap
 from llmsim.report.figures import ENERGY, TIME
 from llmsim.report.palette import DEPLOYMENTS, OTHERS, POLICY
 from llmsim.simulation.ledger import Ledger
@@ -67,7 +67,7 @@ def _sides(figure: Figure, summary: Summary) -> tuple[str, str] | None:
                 value = row[side][key]
                 if value is not None:
                     axes.barh(y + up, value / scale.factor, height=0.34, color=colour)
-            text = f"{signed(row['gap_pct'][key])} %"
+            text = gap(row["gap_pct"][key])
             longest = max(row[side][key] or 0.0 for side in ("measured", "simulated")) / scale.factor
             axes.text(longest + 0.015 * most, y, text, va="center", fontsize=8.5)
         axes.set_xlim(0, 1.2 * most or 1.0)
@@ -171,26 +171,28 @@ def _scatter(figure: Figure, rows: Sequence[Row]) -> tuple[str, str] | None:
         "first token (s)": ttft_s,
         "latency (s)": latency_s,
     }
+    kinds = {
+        name: value_of
+        for name, value_of in kinds.items()
+        if any(len(_paired(row, value_of)[0]) for row in rows)
+    }
     panels = _panels(figure, len(kinds), colours, dots=True)
     for axes, (name, value_of) in zip(panels, kinds.items(), strict=True):
         ends: list[float] = []
         for row in reversed(rows):
             measured, simulated = _paired(row, value_of)
-            if not len(measured):
-                continue
-            ends += [float(f(side)) for side in (measured, simulated) for f in (np.min, np.max)]
+            ends += [*measured.tolist(), *simulated.tolist()]
             shown = series.every(np.arange(len(measured)), DOTS)
             axes.scatter(
                 measured[shown], simulated[shown], s=7, color=colours[row.label], alpha=0.5, linewidths=0,
                 rasterized=True,
             )  # fmt: skip
-        if ends:
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-            line = (0.8 * min(ends), 1.25 * max(ends))
-            axes.plot(line, line, color=MEASURED, linewidth=0.8, zorder=4)
-            axes.set_xlim(line)
-            axes.set_ylim(line)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        line = (0.8 * min(ends), 1.25 * max(ends))
+        axes.plot(line, line, color=MEASURED, linewidth=0.8, zorder=4)
+        axes.set_xlim(line)
+        axes.set_ylim(line)
         axes.set_xlabel(f"measured {name}")
         axes.set_ylabel(f"simulated {name}")
         plain_ticks(axes.xaxis)

@@ -115,7 +115,11 @@ def broken(summary: Mapping[str, Any]) -> list[str]:
     """What of a comparison is not as it is held to be, a sentence each."""
     told = [
         f"{key}: the gap of {target['worst_row']} "
-        + ("is not known" if target["worst_pct"] is None else f"is {target['worst_pct']:+.2f} %")
+        + (
+            "is not known"
+            if target["worst_pct"] is None
+            else f"is {target['worst_pct']:+.2f} %".replace("-", "−")
+        )
         + f", and is held to {target['limit_pct']:g} %"
         for key, target in summary["targets"].items()
         if not target["kept"]

@@ -27,6 +27,7 @@ PARTS = {
     "overhead": "overhead", "scheduling": "scheduling", "choices": "choices",
 }  # fmt: skip
 MEASURES = {"energy_active_j": "active energy", "serving_s": "serving", "makespan_s": "makespan"}
+FAILED = "Not as it is held to be:"
 GAP_NOTE = "Gaps are (simulated - measured) / measured."
 PARTS_NOTE = (
     "Per cent of the measured figure; curve + overhead + scheduling + choices = the gap. Curve: what the "
@@ -41,6 +42,11 @@ def signed(value: float | None, places: int = 2) -> str:
         return figures.ABSENT
     text = f"{value:+.{places}f}".replace("-", "−")
     return text if text.strip("+−0.") else f"{0:.{places}f}"
+
+
+def gap(value: float | None) -> str:
+    """The same with its unit."""
+    return figures.ABSENT if value is None else f"{signed(value)} %"
 
 
 def sides(summary: Summary) -> Grid:
@@ -84,26 +90,26 @@ def parts(summary: Summary) -> Grid:
 def deployments(summary: Summary) -> Grid:
     """Active energy and service of each row's deployments."""
     headings = (
-        "policy", "deployment", "queries", "active energy, measured", "simulated", "gap, %", "curve, %",
-        "TTFT mean, %", "TPOT mean, %", "latency mean, %",
+        "policy", "deployment", "queries", "energy, measured", "simulated", "%", "curve, %", "TTFT, %",
+        "TPOT, %", "latency, %",
     )  # fmt: skip
     rows = []
     for label, row in summary["rows"].items():
         energy = row["parts"]["energy_active_j"]
         for name, item in row["deployments"].items():
-            gap = item["gap_pct"]
+            gaps = item["gap_pct"]
             rows.append(
                 [
                     label,
                     name,
                     figures.count(item["measured"]["served"]),
                     *(figures.energy(item[side]["energy_active_j"]) for side in ("measured", "simulated")),
-                    signed(gap["energy_active_j"]),
+                    signed(gaps["energy_active_j"]),
                     figures.ABSENT if energy is None else _share(energy["deployments"][name], "curve"),
-                    *(signed(gap[f"{key}.mean"]) for key in ("ttft_s", "tpot_s", "latency_s")),
+                    *(signed(gaps[f"{key}.mean"]) for key in ("ttft_s", "tpot_s", "latency_s")),
                 ]
             )
-    return Grid("By deployment", headings, rows)
+    return Grid("By deployment", headings, rows, "Curve: its part of the energy's gap. Times: gaps of means.")
 
 
 def pairs(summary: Summary) -> Grid:
@@ -128,11 +134,11 @@ def pairs(summary: Summary) -> Grid:
 def findings(summary: Summary) -> list[str]:
     """What the comparison says, a sentence each."""
     label, row = next(iter(summary["rows"].items()))
-    gap = row["gap_pct"]
+    gaps = {key: gap(value) for key, value in row["gap_pct"].items()}
     told = [
-        f"{label}: active energy {signed(gap['energy_active_j'])} %, makespan {signed(gap['makespan_s'])} %, "
-        f"mean TTFT {signed(gap['ttft_s.mean'])} %, mean TPOT {signed(gap['tpot_s.mean'])} %, latency p99 "
-        f"{signed(gap['latency_s.p99'])} % from measured."
+        f"{label}: active energy {gaps['energy_active_j']}, makespan {gaps['makespan_s']}, mean TTFT "
+        f"{gaps['ttft_s.mean']}, mean TPOT {gaps['tpot_s.mean']}, latency p99 {gaps['latency_s.p99']} from "
+        "measured."
     ]
     alike = summary["ranking"]["alike"]
     if alike is not None:
@@ -140,9 +146,7 @@ def findings(summary: Summary) -> list[str]:
         told.append(f"Wherever the measured difference exceeds its interval, {otherwise}.")
     if summary["targets"]:
         failed = broken(summary)
-        told += [f"Not as it is held to be: {text}." for text in failed] or [
-            "All gaps are within their targets."
-        ]
+        told += [f"{FAILED} {text}." for text in failed] or ["All gaps are within their targets."]
     return told
 
 

@@ -10,13 +10,16 @@ import llmsim
 from llmsim.config import Config, load_config, parse
 from llmsim.errors import InputError, did_you_mean
 
+# Words that a comparison says for itself.
+OTHERS = ("task=", "backend=", "trials.path=", "report=")
+
 
 @dataclass
 class CaseFile:
     """`<name>.yaml` beside the journal `<name>.jsonl.gz`.
 
     Attributes:
-        words: of the command line that measured, without backend, trials and journal.
+        words: of the command line that measured; its task, backend, trials and report are passed over.
         card: which device, by name and number.
         dates: when.
         provenance: how it was made, with which versions.
@@ -90,7 +93,8 @@ def case_of(name: str, config: Config | None = None, where: Path | None = None) 
         )
     file = _read(place / f"{name}.yaml")
     try:
-        loaded = load_config(["task=fidelity", *file.words])
+        words = [word for word in file.words if not word.lstrip("+").startswith(OTHERS)]
+        loaded = load_config(["task=fidelity", "backend=recorded", *words])
     except InputError as error:
         raise InputError(f"{place / name}.yaml: {error}") from error
     task = {

@@ -131,6 +131,19 @@ def test_what_is_shown_and_written(card, tmp_path):
     assert "What the gaps are made of" in screen.getvalue()
 
 
+def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(card, monkeypatch, tmp_path):
+    monkeypatch.setattr(Pot, "after", lambda *_: [])
+    found = card("report=full", "task.targets={energy_active_j: 3}", factor=1.02)
+    found.save(tmp_path)
+    row = found.summary["rows"]["optimal"]
+    assert (row["measured"]["energy_active_j"], row["parts"]["energy_active_j"]) == (None, None)
+    assert row["absent"]["measured.energy_active_j"] == "nothing measured what serving took"
+    assert row["gap_pct"]["makespan_s"] < 0
+    assert np.isnan(found.objective)
+    assert found.summary["ranking"]["alike"] is None
+    assert "the gap of optimal is not known" in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "backend", "message"),
     [
@@ -160,7 +173,7 @@ def case(folder, card, targets):
     (journal,) = measuring.FOLDER.iterdir()
     folder.mkdir(exist_ok=True)
     (folder / "made_up.jsonl.gz").write_bytes(gzip.compress(journal.read_bytes()))
-    words = [*WORDS[1:-1], "fleet.serving.discipline=static"]
+    words = [*WORDS, "backend=torch", "backend.cache_tokens=9", "fleet.serving.discipline=static"]
     told = {"words": words, "card": "made up", "dates": "2026-11-22", "provenance": "a test"}
     (folder / "made_up.yaml").write_text(yaml.safe_dump({**told, "targets": targets}))
 
