@@ -94,6 +94,9 @@ class Contest:
             for engine, fits in zip(engines.all, prices.eligible[prices.pair_of].T, strict=True):
                 if fits.any():
                     engine.expect(queries.tau_in[fits], queries.tau_out[fits])
+            for entry in entries:
+                if not isinstance(entry.policy, OfflinePolicy):
+                    engines.require_together(f"{entry.label}, seed {seed}")
             for number, entry in enumerate(entries):
                 step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
 

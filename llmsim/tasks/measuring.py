@@ -22,7 +22,7 @@ from llmsim.measurement.recorded import Recorded
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
-from llmsim.tasks.own import Own, own_of
+from llmsim.tasks.own import Own, own_of, require_together
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Engines:
         scope: what measured joules cover; None: what the hardware's description says.
         notes: what to know of how they measured.
         journal: of what they measured; None: they do not.
+        together: refuses, for a policy of that name, models that do not fit into memory at once.
     """
 
     all: Sequence[Engine]
@@ -49,6 +50,16 @@ class Engines:
     scope: str | None = None
     notes: list[str] = field(default_factory=list)
     journal: Journal | None = None
+    together: Callable[[str], None] | None = None
+
+    def require_together(self, label: str) -> None:
+        """Refuse a run that needs all models at once where they do not fit, before any is loaded.
+
+        Raises:
+            InputError: with the sizes.
+        """
+        if self.together is not None and self.chosen(label) is None:
+            self.together(label)
 
     def chosen(self, label: str) -> list[int] | None:
         """Where a run that was measured as a whole sent each query it served; None: there is none.
@@ -149,7 +160,8 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         ]
         for engine in recorded:
             stack.callback(engine.close)
-        found = Engines(recorded, backend.method, journal=journal)
+        together = partial(require_together, owns, deployments)
+        found = Engines(recorded, backend.method, journal=journal, together=together)
         yield found
         found.method, found.scope = _how(journal)
         if any(engine.live for engine in recorded):  # what was played only has the joules it had

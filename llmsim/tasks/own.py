@@ -9,12 +9,14 @@ from typing import Any
 
 from llmsim.arguments import groups
 from llmsim.backends import BACKENDS
+from llmsim.backends.contract import SizingBackend
 from llmsim.backends.recorded import RecordedWork
 from llmsim.config import Config
 from llmsim.errors import InputError, did_you_mean
 from llmsim.fleet.deployment import Deployment
 from llmsim.measurement import METERS
 
+GB = 1e9
 Node = dict[str, Any]
 
 
@@ -65,6 +67,35 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
         found.append(own)
     _one_meter_a_device(found, [item.name for item in deployments])
     return found
+
+
+def require_together(owns: Sequence[Own], deployments: Sequence[Deployment], policy: str) -> None:
+    """Refuse models that an online policy needs in memory at once, where a device does not hold them.
+
+    Devices whose backends do not say are passed over, and so are those with one model, which says so itself.
+
+    Raises:
+        InputError: with what each takes, what the device has, and what to do.
+    """
+    for device in dict.fromkeys(own.device for own in owns):
+        here = [(own, item) for own, item in zip(owns, deployments, strict=True) if own.device == device]
+        if len(here) < 2 or not all(isinstance(own.backend, SizingBackend) for own, _ in here):
+            continue
+        has = here[0][0].backend.memory_bytes()
+        sizes = {item.name: own.backend.resident_bytes(item) for own, item in here}
+        needed = sum(sum(parts.values()) for parts in sizes.values())
+        if has is not None and needed > has:
+            each = "; ".join(f"{name}: {_parts(parts)}" for name, parts in sizes.items())
+            raise InputError(
+                f"{policy}: it chooses at each arrival, so that all models must be in memory at once, and "
+                f"they do not fit {device}: {needed / GB:.1f} GB are needed, {has / GB:.1f} GB are free. {each}. "
+                "Give them smaller caches (backends.<model>.cache_tokens), choose fewer models, or a policy "
+                "that plans beforehand, such as optimal, which needs one at a time."
+            )
+
+
+def _parts(parts: Mapping[str, int]) -> str:
+    return " + ".join(f"{size / GB:.1f} GB {what}" for what, size in parts.items() if size)
 
 
 def check_names(config: Config) -> None:

@@ -36,6 +36,12 @@ class Board:
     def gpu_uuids(self):
         return self.uuids
 
+    def resident_bytes(self, deployment):
+        return {"weights": 60_000_000_000, "cache": self.cache * 10**9, "passes": 0}
+
+    def memory_bytes(self):
+        return 155_000_000_000
+
     def open(self, deployment):
         self.opened.append((deployment.name, self.cache))
         return TableEngine()
@@ -160,3 +166,30 @@ def test_a_meter_of_gpus_is_not_opened_for_work_on_none():
     meters, notes = open_meters(config, Socket())
     assert meters == []
     assert "done on none" in notes[0]
+
+
+def test_models_that_an_online_policy_needs_at_once_are_refused_with_sizes_before_any_is_loaded():
+    online = {"policy": {"name": "least_loaded"}, "backends": {"llama2_70b": {"cache": 20}}}
+    assert run(**online)["queries"] == 30
+    assert len(Board.opened) == 2
+    Board.opened.clear()
+    online["backends"] = {"llama2_70b": {"cache": 30}}
+    with pytest.raises(InputError) as refused:
+        run(**online)
+    said = str(refused.value)
+    assert "160.0 GB are needed, 155.0 GB are free" in said
+    assert "llama2_70b@a100_80gb: 60.0 GB weights + 30.0 GB cache" in said
+    assert "backends.<model>.cache_tokens" in said
+    online["policy"] = {"name": "optimal"}
+    online["baselines"] = ["least_loaded"]  # also where it comes after one that could have run
+    with pytest.raises(InputError, match="160"):
+        run(**online)
+    assert Board.opened == []
+    del online["baselines"]
+    run(**online)  # one at a time
+    apart = {
+        **online,
+        "policy": {"name": "least_loaded"},
+        "backends": {"llama2_70b": {"name": "socket", "cache": 30}},
+    }
+    assert run(**apart)["queries"] == 30
