@@ -21,7 +21,7 @@ APART = ("deployment", "instance", "start_s", "first_token_s", "end_s", "energy_
 # Attributes of a piece that are whole numbers, and seconds and joules.
 WHOLE = ("number", "instance", "batch", "prompt_tokens", "context_tokens", "steps")
 TOOK = (
-    "measured_s", "measured_first_s", "busy_s", "measured_j",
+    "begin_s", "measured_s", "measured_first_s", "busy_s", "measured_j",
     "predicted_s", "predicted_first_s", "predicted_j",
 )  # fmt: skip
 

@@ -225,32 +225,19 @@ def _makespan(row: Row) -> Figures | None:
     ):
         return None
     ends: list[tuple[float, float]] = [(row.start_s, row.start_s)]
-    for index, pieces in enumerate(row.pieces):
-        ends.append(_laid(pieces, _begins(ledger, index, pieces)))
+    ends += [_laid(pieces) for pieces in row.pieces]
     busy_s, predicted_s = (max(end[way] for end in ends) - row.start_s for way in (0, 1))
     routed_s, own_s = (one.end_of_run_s - row.start_s for one in (row.routed, row.simulated.ledger))
     return _telescoped(ledger.end_of_run_s - row.start_s, busy_s, predicted_s, routed_s, own_s)
 
 
-def _begins(ledger: Ledger, index: int, pieces: Sequence[Piece]) -> list[float]:
-    """When queries first enter at each piece, on the measured clock; -inf for pieces that let none in."""
-    batches = iter(np.unique(ledger.start_s[ledger.deployment == index]).tolist())
-    begins = []
-    for piece in pieces:
-        if piece.phase == "serve":
-            begins.append(next(batches))
-        else:
-            begins.append(float(ledger.start_s[piece.query]) if piece.query >= 0 else -math.inf)
-    return begins
-
-
-def _laid(pieces: Sequence[Piece], begins: Sequence[float]) -> tuple[float, float]:
+def _laid(pieces: Sequence[Piece]) -> tuple[float, float]:
     """When the last of one instance's pieces ends, by its working seconds and by the predicted ones."""
     clock_s = busy_s = predicted_s = -math.inf
-    for piece, begin_s in zip(pieces, begins, strict=True):
-        if begin_s > clock_s + SAME_S:  # nothing ran, and an arrival began this one
-            clock_s = begin_s
-            busy_s, predicted_s = max(busy_s, begin_s), max(predicted_s, begin_s)
+    for piece in pieces:
+        if piece.begin_s > clock_s + SAME_S:  # nothing ran, and an arrival began this one
+            clock_s = piece.begin_s
+            busy_s, predicted_s = max(busy_s, clock_s), max(predicted_s, clock_s)
         clock_s += piece.measured_s
         busy_s += piece.busy_s
         predicted_s += piece.predicted_s

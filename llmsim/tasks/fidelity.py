@@ -21,7 +21,7 @@ from llmsim.report.fidelity_summary import Settings, summarise
 from llmsim.report.fidelity_table import show
 from llmsim.report.fidelity_tables import both_queries, pieces_table
 from llmsim.simulation.driver import follow, play
-from llmsim.simulation.pieces import Witness
+from llmsim.simulation.pieces import Witness, beside
 from llmsim.simulation.replications import seeds
 from llmsim.studies.fidelity import FIGURES, Row, held
 from llmsim.tasks.contest import Contest, Played
@@ -180,10 +180,7 @@ def both(
     seen: dict[str, list[Witness]] = {}
 
     def watch(label: str, measured: Sequence[Engine]) -> Sequence[Engine]:
-        seen[label] = [
-            Witness(item.name, engine, costs)
-            for item, engine, costs in zip(deployments, measured, engines, strict=True)
-        ]
+        seen[label] = [Witness(engine) for engine in measured]
         return seen[label]
 
     measured = measuring.play(queries, seed, progress, watch=watch)
@@ -191,7 +188,10 @@ def both(
     for ours, theirs in zip(measured.runs, simulated.runs, strict=True):
         route = follow(ours.ledger.deployment)
         routed = play(ours.prices.queries, engines, ours.prices, route)
-        pieces = [witness.pieces for witness in seen[ours.label]]
+        pieces = [
+            beside(witness.seen, costs, ours.ledger, index)
+            for index, (witness, costs) in enumerate(zip(seen[ours.label], engines, strict=True))
+        ]
         rows.append(Row(ours, pieces, routed, theirs, float(queries.arrival_s[0])))
     return rows, measured
 
