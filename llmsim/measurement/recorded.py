@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from llmsim.backends.contract import Advance, Engine, StepEngine, Work
 from llmsim.curves.cost import IntArray
@@ -12,7 +12,54 @@ from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
 from llmsim.measurement.journal import Journal
 
+T = TypeVar("T")
 Record = Mapping[str, Any]
+
+
+Name = tuple[str, str, int]
+
+
+class Pieces:
+    """What a journal knows of each piece of work, by run, deployment and number.
+
+    Deployments on one device share it: a window that one of them closes has joules of the others' work too.
+
+    Attributes:
+        work: entries.
+        joules: of each that has been counted; None: the meters had no figure.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.work: dict[Name, Record] = {}
+        self.joules: dict[Name, float | None] = {}
+        for entry in journal.entries:
+            self.note(entry)
+
+    def note(self, entry: Record) -> None:
+        """One more entry of the journal."""
+        if entry["kind"] == "work":
+            self.work[_name(entry)] = entry
+        elif entry["kind"] == "joules":
+            self.joules[_name(entry)] = entry["energy_j"]
+        elif entry["kind"] == "set_aside":
+            _rename(self.work, _name(entry), entry["as"])
+            _rename(self.joules, _name(entry), entry["as"])
+
+    def uncounted(self, run: str, deployment: str) -> int | None:
+        """The first piece of a run's last ones whose joules were never counted; None: all were."""
+        numbers = {name[2] for name in self.work if name[:2] == (run, deployment)}
+        first = len(numbers)
+        while first - 1 in numbers and (run, deployment, first - 1) not in self.joules:
+            first -= 1
+        return first if first < len(numbers) else None
+
+    def free_name(self, run: str) -> str:
+        """What to call those pieces of a run that are done anew."""
+        taken = {name[0] for name in self.work}
+        number = 1
+        while f"{run}, broken off {number}" in taken:
+            number += 1
+        return f"{run}, broken off {number}"
 
 
 class Recorded:
@@ -26,7 +73,8 @@ class Recorded:
         name: of the deployment.
         opened: makes the engine.
         journal: open; shared by all deployments of a run.
-        grouped: joules of the work; shared by all.
+        grouped: joules of the work; shared by all on one device.
+        pieces: of the journal; shared by all deployments of a run that is measured.
 
     Attributes:
         name: the deployment's.
@@ -34,14 +82,18 @@ class Recorded:
         muted: nothing is run nor read, and everything takes no time: another deployment has its turn.
     """
 
-    def __init__(self, name: str, opened: Callable[[], Engine], journal: Journal, grouped: Grouped) -> None:
+    def __init__(
+        self,
+        name: str,
+        opened: Callable[[], Engine],
+        journal: Journal,
+        grouped: Grouped,
+        pieces: Pieces | None = None,
+    ) -> None:
         self.name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
         self._engine: Engine | None = None
         self._expected: list[tuple[IntArray, IntArray]] = []
-        self._done: dict[tuple[str, str, int], Record] = {}
-        self._joules: dict[tuple[str, str, int], float | None] = {}
-        for entry in journal.entries:
-            self._note(entry)
+        self._pieces = Pieces(journal) if pieces is None else pieces
         self.live = 0
         self.muted = False
         self.run("")
@@ -53,6 +105,22 @@ class Recorded:
         self._begun: tuple[int, int] | None = None
         self._awake = False
         self._held: dict[int, dict[int, int]] = {}
+
+    def resume(self) -> None:
+        """Do anew what the run did last before it was broken off in a meter's window: it has no joules."""
+        first = self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
+        if first is not None:
+            self.set_aside(first)
+
+    def set_aside(self, first: int) -> None:
+        """Keep the run's pieces from this one on under another name; they are done anew."""
+        entry = {
+            "kind": "set_aside",
+            **_named((self._label, self.name, first)),
+            "as": self._pieces.free_name(self._label),
+        }
+        self._journal.append(entry)
+        self._pieces.note(entry)
 
     def finish(self) -> None:
         """The run is over: what joules are still open are counted."""
@@ -117,7 +185,7 @@ class Recorded:
             }
         name = (self._label, self.name, self._number)
         self._number += 1
-        known = self._done.get(name)
+        known = self._pieces.work.get(name)
         if known is not None:
             if known["asked"] != asked:
                 raise InputError(
@@ -125,7 +193,7 @@ class Recorded:
                     f"when the journal was written, and is {asked} now: another version decides otherwise. "
                     "Move the journal away to measure anew."
                 )
-            return {**known["took"], "energy_j": self._joules.get(name)}
+            return {**known["took"], "energy_j": self._pieces.joules.get(name)}
         if not self._journal.writable:
             raise self._ended(name, asked)
         self._wake(asked["do"])
@@ -136,11 +204,11 @@ class Recorded:
         shares = self._grouped.after(name, took["runtime_s"])  # a window that is closed is closed first
         entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
         self._journal.append(entry)
-        self._note(entry)
+        self._pieces.note(entry)
         self._keep(shares)
         if not self._grouped.open:
             self._journal.sync()  # between two windows a device may wait for the disk
-        return {**took, "energy_j": self._joules.get(name)}
+        return {**took, "energy_j": self._pieces.joules.get(name)}
 
     def _wake(self, doing: str) -> None:
         """Open the engine, and bring its batch to where the journal ends."""
@@ -157,10 +225,10 @@ class Recorded:
             if held:  # each has had its next token already: the last step is done again, and not counted
                 self._stepping().prefill(instance, list(held), [count - 1 for count in held.values()])
 
-    def _ended(self, name: tuple[str, str, int], asked: Record) -> InputError:
+    def _ended(self, name: Name, asked: Record) -> InputError:
         """What is missing where nothing can be run."""
         path, (run, deployment, number) = self._journal.path, name
-        known = sorted({key[0] for key in self._done})
+        known = sorted({key[0] for key in self._pieces.work})
         if run not in known:
             return InputError(f"{path}: no run '{run}'. {did_you_mean(run, known, 'run')}")
         return InputError(
@@ -204,15 +272,7 @@ class Recorded:
         if entries:
             self._journal.append(*entries)
         for entry in entries:
-            self._note(entry)
-
-    def _note(self, entry: Record) -> None:
-        if entry["kind"] in ("work", "joules"):
-            name = (entry["run"], entry["deployment"], entry["number"])
-            if entry["kind"] == "work":
-                self._done[name] = entry
-            else:
-                self._joules[name] = entry["energy_j"]
+            self._pieces.note(entry)
 
 
 def vars_of(result: Advance | Work) -> dict[str, Any]:
@@ -222,5 +282,15 @@ def vars_of(result: Advance | Work) -> dict[str, Any]:
     return {"runtime_s": result.runtime_s, "steps": result.steps}
 
 
-def _named(name: tuple[str, str, int]) -> dict[str, Any]:
+def _named(name: Name) -> dict[str, Any]:
     return {"run": name[0], "deployment": name[1], "number": name[2]}
+
+
+def _name(entry: Record) -> Name:
+    return entry["run"], entry["deployment"], entry["number"]
+
+
+def _rename(known: dict[Name, T], first: Name, run: str) -> None:
+    """Pieces of a run on a deployment, from the first on, belong to another run."""
+    for name in [name for name in known if name[:2] == first[:2] and name[2] >= first[2]]:
+        known[run, name[1], name[2]] = known.pop(name)

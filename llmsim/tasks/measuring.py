@@ -18,7 +18,7 @@ from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.lock import device_lock
-from llmsim.measurement.recorded import Recorded
+from llmsim.measurement.recorded import Pieces, Recorded
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
@@ -92,6 +92,8 @@ class Engines:
         measuring = self._measuring()
         if not measuring or self.chosen(label) is not None:
             return self._again(label, once, tape)
+        if self.journal is not None and self.journal.writable:
+            self._resume(label)
         for turn in [[engine] for engine in measuring] if planned else [measuring]:
             for engine in measuring:
                 engine.muted = engine not in turn
@@ -107,6 +109,12 @@ class Engines:
             chosen = run.ledger.deployment.tolist()
             self.journal.append({"kind": "routes", "run": label, "deployments": names, "chosen": chosen})
         return run
+
+    def _resume(self, label: str) -> None:
+        """Go on with a run that was broken off."""
+        for engine in self._measuring():
+            engine.run(label)
+            engine.resume()
 
     def _again(self, label: str, once: Once, tape: Tape | None) -> Run:
         """Play what is in the journal."""
@@ -154,8 +162,9 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
             stack.enter_context(device_lock(device))
         journal = stack.enter_context(Journal(path, sync_s=SYNC_S))
         windows, missing = _windows(config, owns, deployments, stack)
+        pieces = Pieces(journal)
         recorded = [
-            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device])
+            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device], pieces)
             for own, item in zip(owns, deployments, strict=True)
         ]
         for engine in recorded:

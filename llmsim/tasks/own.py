@@ -88,9 +88,9 @@ def require_together(owns: Sequence[Own], deployments: Sequence[Deployment], pol
             each = "; ".join(f"{name}: {_parts(parts)}" for name, parts in sizes.items())
             raise InputError(
                 f"{policy}: it chooses at each arrival, so that all models must be in memory at once, and "
-                f"they do not fit {device}: {needed / GB:.1f} GB are needed, {has / GB:.1f} GB are free. {each}. "
-                "Give them smaller caches (backends.<model>.cache_tokens), choose fewer models, or a policy "
-                "that plans beforehand, such as optimal, which needs one at a time."
+                f"they do not fit {device}: {needed / GB:.1f} GB are needed, {has / GB:.1f} GB are free. "
+                f"{each}. Give them smaller caches (backends.<model>.cache_tokens), choose fewer models, or "
+                "a policy that plans beforehand, such as optimal, which needs one at a time."
             )
 
 
