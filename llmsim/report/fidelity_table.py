@@ -95,9 +95,8 @@ def deployments(summary: Summary) -> Grid:
     )  # fmt: skip
     rows = []
     for label, row in summary["rows"].items():
-        energy = row["parts"]["energy_active_j"]
         for name, item in row["deployments"].items():
-            gaps = item["gap_pct"]
+            gaps, energy = item["gap_pct"], item["parts"]["energy_active_j"]
             rows.append(
                 [
                     label,
@@ -105,7 +104,7 @@ def deployments(summary: Summary) -> Grid:
                     figures.count(item["measured"]["served"]),
                     *(figures.energy(item[side]["energy_active_j"]) for side in ("measured", "simulated")),
                     signed(gaps["energy_active_j"]),
-                    figures.ABSENT if energy is None else _share(energy["deployments"][name], "curve"),
+                    figures.ABSENT if energy is None else _share(energy, "curve"),
                     *(signed(gaps[f"{key}.mean"]) for key in ("ttft_s", "tpot_s", "latency_s")),
                 ]
             )

@@ -58,7 +58,7 @@ class Row:
 def held(row: Row) -> Figures:
     """All figures of a row: each side's, the gap in per cent, and its parts."""
     measured, simulated = side(row.measured.ledger, row.start_s), side(row.simulated.ledger, row.start_s)
-    parts, absent = parts_of(row)
+    parts, each, absent = parts_of(row)
     names = [item.name for item in row.measured.prices.deployments]
     ours, theirs = (_by_deployment(ledger) for ledger in (row.measured.ledger, row.simulated.ledger))
     if measured["energy_active_j"] is None:
@@ -74,8 +74,8 @@ def held(row: Row) -> Figures:
         "gap_pct": gap_pct(measured, simulated),
         "parts": parts,
         "deployments": {
-            name: {"measured": one, "simulated": other, "gap_pct": gap_pct(one, other)}
-            for name, one, other in zip(names, ours, theirs, strict=True)
+            name: {"measured": one, "simulated": other, "gap_pct": gap_pct(one, other), "parts": own}
+            for name, one, other, own in zip(names, ours, theirs, each, strict=True)
         },
         "pieces": sum(map(len, row.pieces)),
         "absent": absent,
@@ -96,13 +96,12 @@ def side(ledger: Ledger, start_s: float) -> Figures:
 
 
 def _by_deployment(ledger: Ledger) -> Iterator[Figures]:
-    instances = ledger.instances()
     for index in range(len(ledger.deployments)):
         here = ledger.deployment == index
         yield {
             "served": int(here.sum()),
             "energy_active_j": _known(float(ledger.energy_j[here].sum())),
-            "serving_s": float(instances.busy_s[instances.deployment == index].sum()),
+            "serving_s": _serving_s(ledger, index),
             "ttft_s": spread(ttft_s(ledger)[here]),
             "tpot_s": spread(tpot_s(ledger)[here]),
             "latency_s": spread(latency_s(ledger)[here]),
@@ -136,24 +135,27 @@ def same_choices_pct(row: Row) -> float:
     return 100.0 * float(same.mean()) if len(same) else 100.0
 
 
-def parts_of(row: Row) -> tuple[Figures, dict[str, str]]:
+def parts_of(row: Row) -> tuple[Figures, list[Figures], dict[str, str]]:
     """What the gaps of active energy, serving time and makespan are made of, and why some is absent.
 
     Each is exact: `simulated - measured = curve + overhead + scheduling + choices`.
+
+    Returns:
+        The row's; of energy and serving each deployment's; reasons.
     """
     absent: dict[str, str] = {}
-    energy = _energy(row)
-    parts: Figures = {
-        "energy_active_j": energy,
-        "serving_s": _serving(row),
-        "makespan_s": _makespan(row),
-    }
-    if energy is None:
+    each: list[Figures] = [
+        {"energy_active_j": _energy(row, index), "serving_s": _serving(row, index)}
+        for index in range(len(row.pieces))
+    ]
+    parts: Figures = {key: _summed([one[key] for one in each]) for key in each[0]}
+    parts["makespan_s"] = _makespan(row)
+    if parts["energy_active_j"] is None:
         lacks = math.isnan(float(row.measured.ledger.energy_j.sum()))
         absent["parts.energy_active_j"] = NOT_MEASURED if lacks else NOT_PREDICTED
     if parts["makespan_s"] is None:
         absent["parts.makespan_s"] = SEVERAL
-    return parts, absent
+    return parts, each, absent
 
 
 def _telescoped(measured: float, busy: float, predicted: float, routed: float, own: float) -> Figures:
@@ -168,48 +170,45 @@ def _telescoped(measured: float, busy: float, predicted: float, routed: float, o
     }
 
 
-def _energy(row: Row) -> Figures | None:
-    """Joules: of all, and by deployment; meters count no joules as overhead."""
-    count = len(row.pieces)
-    ledgers = (row.measured.ledger, row.routed, row.simulated.ledger)
+def _energy(row: Row, index: int) -> Figures | None:
+    """Joules of a deployment; meters count none as overhead."""
     measured, routed, own = (
-        [float(ledger.energy_j[ledger.deployment == index].sum()) for index in range(count)]
-        for ledger in ledgers
+        float(ledger.energy_j[ledger.deployment == index].sum())
+        for ledger in (row.measured.ledger, row.routed, row.simulated.ledger)
     )
-    predicted = [math.fsum(piece.predicted_j for piece in pieces) for pieces in row.pieces]
-    found = [
-        _without_overhead(one, one, *others)
-        for one, *others in zip(measured, predicted, routed, own, strict=True)
-    ]
-    if any(math.isnan(value) for part in found for value in part.values()):
-        return None
-    names = [item.name for item in row.measured.prices.deployments]
-    total = {key: math.fsum(part[key] for part in found) for key in found[0]}
-    return {**total, "deployments": dict(zip(names, found, strict=True))}
-
-
-def _without_overhead(*values: float) -> Figures:
-    parts = _telescoped(*values)
+    predicted = math.fsum(piece.predicted_j for piece in row.pieces[index])
+    parts = _telescoped(measured, measured, predicted, routed, own)
     del parts["overhead"]
-    return parts
+    return None if any(math.isnan(value) for value in parts.values()) else parts
 
 
-def _serving(row: Row) -> Figures:
-    """Seconds that instances serve, summed; what curves err in prefill and in decode also apart."""
-    pieces = [piece for one in row.pieces for piece in one]
-    first = math.fsum(piece.predicted_first_s - piece.measured_first_s for piece in pieces)
-    measured = _serving_s(row.measured.ledger)
+def _summed(parts: Sequence[Figures | None]) -> Figures | None:
+    """The parts of all deployments; None where some are not known."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return {key: math.fsum(part[key] for part in known) for key in known[0]}
+
+
+def _serving(row: Row, index: int) -> Figures:
+    """Seconds that a deployment's instances serve; what curves err in prefill and in decode also apart."""
+    pieces = row.pieces[index]
+    measured, routed, own = (
+        _serving_s(ledger, index) for ledger in (row.measured.ledger, row.routed, row.simulated.ledger)
+    )
     overhead = math.fsum(piece.measured_s - piece.busy_s for piece in pieces)
     predicted = math.fsum(piece.predicted_s for piece in pieces)
-    routed, own = _serving_s(row.routed), _serving_s(row.simulated.ledger)
     parts = _telescoped(measured, measured - overhead, predicted, routed, own)
+    first = math.fsum(piece.predicted_first_s - piece.measured_first_s for piece in pieces)
     first += math.fsum(piece.measured_s - piece.busy_s for piece in pieces if piece.phase == "prefill")
     return {**parts, "curve_prefill": first, "curve_decode": parts["curve"] - first}
 
 
-def _serving_s(ledger: Ledger) -> float:
-    """Seconds that all instances served."""
-    return float(ledger.instances().busy_s.sum())
+def _serving_s(ledger: Ledger, index: int | None = None) -> float:
+    """Seconds that instances served: of all, or of a deployment."""
+    instances = ledger.instances()
+    busy_s = instances.busy_s
+    return float(busy_s.sum() if index is None else busy_s[instances.deployment == index].sum())
 
 
 def _makespan(row: Row) -> Figures | None:
