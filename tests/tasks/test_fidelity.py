@@ -135,10 +135,9 @@ def test_what_is_shown_and_written(card, tmp_path):
 
 def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(card, monkeypatch, tmp_path):
     after = Pot.after
-    metered = lambda pot, name, seconds: after(pot, name, seconds) if "llama" in name[1] else []  # noqa: E731
-    monkeypatch.setattr(Pot, "after", metered)
-    found = card(*TWO, "baselines=[]", "policy=round_robin", "report=full", "task.targets={energy_active_j: 3}",
-                 factor=1.02)  # fmt: skip
+    monkeypatch.setattr(Pot, "after", lambda pot, name, s: after(pot, name, s) if "llama" in name[1] else [])
+    words = ("baselines=[]", "policy=round_robin", "report=full", "task.targets={energy_active_j: 3}")
+    found = card(*TWO, *words, factor=1.02)
     found.save(tmp_path)
     row = found.summary["rows"]["round_robin"]
     assert (row["measured"]["energy_active_j"], row["parts"]["energy_active_j"]) == (None, None)
