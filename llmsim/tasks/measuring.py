@@ -19,6 +19,7 @@ from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.lock import device_lock
 from llmsim.measurement.recorded import Pieces, Recorded
+from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
@@ -156,6 +157,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         for engine in engines.all:
             engine.close()
         return
+    wall = _wall(config, deployments)
     path = FOLDER / f"{config.work_sha256()[:12]}.jsonl"
     with ExitStack() as stack:
         for device in sorted({own.device for own in owns}):
@@ -164,7 +166,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         windows, missing = _windows(config, owns, deployments, stack)
         pieces = Pieces(journal)
         recorded = [
-            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device], pieces)
+            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device], pieces, wall)
             for own, item in zip(owns, deployments, strict=True)
         ]
         for engine in recorded:
@@ -177,6 +179,26 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
             found.notes += missing
         found.notes += [*_mixed(journal), _told(recorded, journal)]
         found.notes.append(f"Journal: {path}; the same command goes on with it.")
+
+
+def _wall(config: Config, deployments: Sequence[Deployment]) -> Wall | None:
+    """The wall clock, where it is chosen.
+
+    Raises:
+        InputError: with more than one instance, or another discipline.
+    """
+    if config.clock != "wall":
+        return None
+    one = deployments[0]
+    if len(deployments) > 1 or one.instances > 1 or one.discipline != "continuous":
+        said = "; ".join(f"{item.name}: {item.instances} x {item.discipline}" for item in deployments)
+        raise InputError(
+            "clock=wall runs one deployment of one instance under the continuous discipline, and these are "
+            f"{said}. Several would wait for each other on one device, which on devices of their own they "
+            "would not; batches that start and end together need no clock but clock=simulated. Choose one "
+            "model, fleet=one_each and fleet.serving.discipline=continuous."
+        )
+    return Wall()
 
 
 def _windows(
@@ -192,7 +214,9 @@ def _windows(
         meters, reasons = open_meters(replace(config, meter=own.meter), own.backend)
         for meter in meters:
             stack.callback(meter.close)
-        found[device] = Grouped(meters, _idle_w(served))
+        found[device] = Grouped(
+            meters, _idle_w(served), longer_s=LEAST_WINDOW_S if config.clock == "wall" else 0.0
+        )
         who = f"{', '.join(item.name for item in served)}: " if len(devices) > 1 else ""
         missing += [f"{who}{reason}" for reason in reasons]
     return found, missing
