@@ -37,7 +37,8 @@ SINGLE = ((1, 1), (56, 1), (200, 1), (424, 1), (592, 1), (1000, 1), (1250, 1), (
 TOGETHER = ((100, 8), (1000, 4), (1000, 8), (500, 16), (1000, 16), (500, 32), (1000, 32))
 # Passes amid steps: from so few that they leave nothing to spare to so many that a long pass has it all.
 MIXED = (
-    (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40), (16, 1000, 70), (32, 900, 100),
+    (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40),
+    (16, 1000, 70), (32, 900, 100),
 )  # fmt: skip
 CORE = Settings(DECODE, (*SINGLE, *TOGETHER), together=MIXED)
 # Never fitted.
@@ -178,7 +179,7 @@ class Setting:
         each = longest(self.caps(caps))
         return [
             "backend=torch", f"backend.max_tokens={each}", f"backend.cache_tokens={places * each}",
-            *(["backend.device=cpu"] if self.tiny else []),
+            "backend.device=cpu" if self.tiny else "meter.devices=[0]",
         ]  # fmt: skip
 
     def continuous(self) -> list[str]:
@@ -255,7 +256,7 @@ def pieces(setting: Setting) -> list[Piece]:
             for pct, seconds in sorted(rates, reverse=True)
         ),
         Piece("hybrid", 125, lambda found: hybrid(setting, found)),
-        Piece("wall", 90, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
+        Piece("wall", 110, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
         Piece("again_round_robin", 110, lambda found: static(setting, "round_robin", 1)),
         Piece("again_optimal", 90, lambda found: static(setting, "optimal", 1)),
         Piece("again_zeta_cost", 105, lambda found: static(setting, "zeta_cost", 1)),
