@@ -141,10 +141,9 @@ class Stepper:
         return known
 
     def _note(self, queries: Sequence[int], seen: list[torch.Tensor]) -> None:
-        rows = torch.stack(seen).tolist()
+        columns = torch.stack(seen, dim=1).tolist()
         for query in queries:
-            slot = self._slots[query]
-            self.generated.setdefault(query, []).extend(row[slot] for row in rows)
+            self.generated.setdefault(query, []).extend(columns[self._slots[query]])
 
     def _now(self) -> float:
         if self.resident.device.type == "cuda":
