@@ -168,8 +168,18 @@ class TritonOps(TorchOps):
     def _splits(self, heads: int, tokens: int, device: torch.device) -> int:
         multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
         wanted = self.attending.programs * multiprocessors / heads
-        most = min(MOST_SPLITS, max(1, tokens // (2 * self.attending.block)))
-        return int(max(1, min(most, triton.next_power_of_2(max(1, round(wanted))))))
+        return splits_of(wanted, tokens // (2 * self.attending.block))
+
+
+def splits_of(wanted: float, most: int) -> int:
+    """Parts that a cache is divided into: a power of two, which the kernel that joins them needs.
+
+    Args:
+        wanted: as many as keep the device busy; the next power of two above.
+        most: that are long enough to be worth it; 1 at least, whatever is said.
+    """
+    largest: int = 1 << (max(1, min(MOST_SPLITS, most)).bit_length() - 1)
+    return min(largest, 1 << (max(1, round(wanted)) - 1).bit_length())
 
 
 def stream(x: Tensor, weight: Tensor, ends: Tensor, how: Streaming) -> Tensor:
