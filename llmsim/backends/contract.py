@@ -39,7 +39,7 @@ class Engine(Protocol):
         """Serve one batch and say what it took; a batch of one under the serial discipline.
 
         A batch keeps all its places until its longest answer ends: `max(tau_out) - 1` decode steps, each of
-        the whole batch. Each query is given its own tokens.
+        the whole batch. Each query is given its own tokens. (A server elsewhere batches as it does.)
         """
         ...
 
