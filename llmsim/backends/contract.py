@@ -120,10 +120,14 @@ class StepEngine(Engine, Protocol):
 
 @runtime_checkable
 class WarmingEngine(Protocol):
-    """An engine that runs iterations and can prepare for them before a clock runs that does not wait."""
+    """An engine that can prepare for its work before any of it is measured."""
 
-    def warm(self) -> None:
-        """After `begin`: settle and capture what the expected queries will need."""
+    def warm(self, later: bool) -> None:
+        """After `expect`, and `begin` where it runs iterations: settle, and capture what will be needed.
+
+        Args:
+            later: whether more may be prepared between two pieces of work; on the wall clock it may not.
+        """
         ...
 
 
