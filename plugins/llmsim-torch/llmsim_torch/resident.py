@@ -195,7 +195,7 @@ class Resident:
         Doing it again changes nothing: the same keys and values are put into the same places.
         """
         size = tokens.bit_length()
-        if self.device.type != "cpu" and size not in self._warmed:
+        if self.device.type != "cpu" and not self.sealed and size not in self._warmed:
             self._warmed.add(size)
             run()
 
