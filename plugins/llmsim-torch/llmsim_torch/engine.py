@@ -98,8 +98,9 @@ class TorchEngine:
         if self._stepper is not None:
             self._stepper.warm(self._prompt_lengths, later)
         elif self._recompute is None and self._longest:
-            tau_in = [max(self._prompt_lengths)] * self._at_once
-            self.serve(tau_in, [min(2, self._longest - tau_in[0])] * self._at_once)
+            prompt = max(self._prompt_lengths)
+            for batch in sorted({self._at_once, (self._at_once + 1) // 2}):
+                self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""
