@@ -100,7 +100,10 @@ class TorchEngine:
         elif self._recompute is None and self._longest:
             prompt = max(self._prompt_lengths)
             for batch in sorted({self._at_once, (self._at_once + 1) // 2}):
-                self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
+                try:
+                    self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
+                except torch.OutOfMemoryError:  # no batch of the run may be so large
+                    torch.cuda.empty_cache()
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""
