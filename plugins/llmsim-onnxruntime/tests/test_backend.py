@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from llmsim.api import Cell, InputError, OutOfMemory
+from llmsim.api import Cell, InputError, OutOfMemory, SizingBackend
 from llmsim.testing import BenchConformance, EngineConformance
 from llmsim_onnxruntime import memory
 from llmsim_onnxruntime.backend import OnnxRuntimeBackend
@@ -196,3 +196,14 @@ def test_a_batch_that_can_not_fit_is_refused_before_it_is_served():
     small.expect(np.array([30, 10]), np.array([10, 34]))
     with pytest.raises(InputError, match=r"8 x \(40 \+ 34\).*workload.tau_in_max"):
         small.expect(np.array([40, 10]), np.array([10, 34]))
+
+
+def test_what_an_engine_holds_is_foreseen():
+    one, asked = backend(), deployment(discipline="static", max_batch=3)
+    assert isinstance(one, SizingBackend)
+    foreseen = one.resident_bytes(asked)
+    assert foreseen["weights"] == weight_bytes(described(), "fp32")
+    resident = one.open(asked)._resident
+    resident.arrange(3, 64)
+    assert foreseen["cache"] == sum(cache.nbytes for cache in resident._caches.values())
+    assert one.memory_bytes() > 0
