@@ -28,6 +28,7 @@ from llmsim.tasks.contest import Contest, Played
 from llmsim.tasks.fidelity_cases import Case, case_of
 from llmsim.tasks.inputs import Asked, Progress, fleet_of, workload_of
 from llmsim.tasks.objective import flat
+from llmsim.tasks.own import check_names
 from llmsim.tasks.provenance import provenance
 from llmsim.workload.queries import Queries
 
@@ -140,6 +141,7 @@ def compare(
             "task=fidelity holds the simulator against measured runs: choose what measures, such as "
             "backend=torch, or play a journal by backend=recorded backend.path=FILE."
         )
+    check_names(config)
     queries, fleet = workload_of(config), fleet_of(config, progress)
     asked = Asked.from_config(config)
     by_simulator = Contest(simulating(config), asked, fleet, BACKENDS.build("simulator"))
@@ -159,7 +161,7 @@ def compare(
 
 def simulating(config: Config) -> Config:
     """The same run by the simulator."""
-    return replace(config, backend={"name": "simulator"}, backends={}, meters={})
+    return replace(config, backend={"name": "simulator"}, backends={}, meters={}, clock="simulated")
 
 
 def both(

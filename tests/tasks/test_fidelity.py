@@ -101,6 +101,26 @@ def test_the_parts_sum_to_the_gap_and_a_journal_replays_identically(card, discip
     assert again.pieces.equals(found.pieces)
 
 
+def test_what_was_not_the_engines_work_is_overhead(card):
+    card(DISCIPLINES[2], factor=1.02)
+    (journal,) = measuring.FOLDER.iterdir()
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    for entry in entries:
+        if entry["kind"] == "work":
+            entry["took"]["busy_s"] = 0.95 * entry["took"]["runtime_s"]
+    journal.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    found = card(DISCIPLINES[2], "clock=wall", name="recorded", path=str(journal))
+    for row in found.summary["rows"].values():
+        serving, makespan = row["parts"]["serving_s"], row["parts"]["makespan_s"]
+        assert serving["overhead"] == pytest.approx(-0.05 * serving["measured"])
+        assert serving["curve"] == pytest.approx((1 / 1.02 - 0.95) * serving["measured"])
+        assert serving["curve_prefill"] + serving["curve_decode"] == pytest.approx(serving["curve"])
+        assert makespan["overhead"] < 0 < makespan["curve"]
+        for parts in (serving, makespan):
+            shares = [parts[key] for key in ("curve", "overhead", "scheduling", "choices")]
+            assert sum(shares) == pytest.approx(parts["simulated"] - parts["measured"], abs=1e-9)
+
+
 def test_a_policy_that_would_choose_otherwise_now_is_played_as_it_was_measured(card):
     card(*TWO, "policy.zeta=1", factor=1.02)
     (journal,) = measuring.FOLDER.iterdir()
