@@ -20,6 +20,7 @@ from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.lock import device_lock
 from llmsim.measurement.recorded import Pieces, Recorded
 from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
+from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
@@ -177,7 +178,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         found.method, found.scope = _how(journal)
         if any(engine.live for engine in recorded):  # what was played only has the joules it had
             found.notes += missing
-        found.notes += [*_mixed(journal), _told(recorded, journal)]
+        found.notes += [*_mixed(journal), *_told(recorded, journal)]
         found.notes.append(f"Journal: {path}; the same command goes on with it.")
 
 
@@ -214,8 +215,11 @@ def _windows(
         meters, reasons = open_meters(replace(config, meter=own.meter), own.backend)
         for meter in meters:
             stack.callback(meter.close)
-        found[device] = Grouped(
-            meters, _idle_w(served), longer_s=LEAST_WINDOW_S if config.clock == "wall" else 0.0
+        idle_w = _idle_w(served)
+        found[device] = (
+            Grouped(meters, idle_w, longer_s=LEAST_WINDOW_S)
+            if config.clock == "wall"
+            else Grouped(meters, idle_w)
         )
         who = f"{', '.join(item.name for item in served)}: " if len(devices) > 1 else ""
         missing += [f"{who}{reason}" for reason in reasons]
@@ -238,10 +242,12 @@ def _mixed(journal: Journal) -> list[str]:
 
 def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> Engines:
     """Engines that have a journal and no device."""
-    journal = read(backend.journal)
+    path = backend.journal
+    journal = read(path)
     engines = [Recorded(item.name, partial(backend.open, item), journal, Grouped([])) for item in deployments]
     method, scope = _how(journal)
-    return Engines(engines, method, scope, [f"Played from a journal: {_told(engines, journal)}"], journal)
+    notes = [f"Played from a journal: {path}.", *_mixed(journal), *_told(engines, journal)]
+    return Engines(engines, method, scope, notes, journal)
 
 
 def _idle_w(deployments: Sequence[Deployment]) -> float | None:
@@ -262,15 +268,11 @@ def _how(journal: Journal) -> tuple[str, str | None]:
     return "estimated" if "estimated" in methods else "measured", " and ".join(scopes)
 
 
-def _told(engines: Sequence[Recorded], journal: Journal) -> str:
+def _told(engines: Sequence[Recorded], journal: Journal) -> list[str]:
+    """What was run, how it was grouped into windows, and what the wall clock saw beside it."""
     live = sum(engine.live for engine in engines)
     pieces = sum(entry["kind"] == "work" for entry in journal.entries)
-    joules = [entry for entry in journal.entries if entry["kind"] == "joules"]
-    said = f"{pieces} pieces of work were run on the device, {live} of them now"
-    if not joules:
-        return f"{said}; none has joules."
-    shared = sum(entry["members"] > 1 for entry in joules)
-    return (
-        f"{said}; {shared} shared a meter's window with others, and its joules are divided by seconds "
-        f"(windows of {min(entry['window_s'] for entry in joules):.1f} s and more)."
-    )
+    said = f"{pieces:,} pieces of work were run on the device, {live:,} of them now"
+    windows = Windows.of(journal.entries).said()
+    notes = [f"{said}." if windows else f"{said}; none has joules.", windows, overhead(journal.entries)]
+    return [note for note in notes if note]

@@ -10,6 +10,7 @@ from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
 from llmsim.measurement.recorded import Pieces, Recorded
 from llmsim.measurement.wall import Wall
+from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.limits import Limits
 from tests.builders import queries
 from tests.measurement.test_grouped import Desk
@@ -143,3 +144,11 @@ def test_active_joules_are_those_of_work_and_what_was_taken_off_for_waiting_is_t
     # A window holds no more of a wait than it needs to be long enough.
     assert all(entry["idle_s"] <= 1.0 + 1e-9 or entry["members"] > 1 for entry in joules)
     assert max(entry["window_s"] for entry in joules) < 3.0
+    windows = Windows.of(entries)
+    assert sum(windows.pieces) == len(joules)
+    assert sum(windows.counted_j) == pytest.approx(300 * engine.worked_s + 100 * sum(windows.idle_s))
+    assert f"Joules were counted in {len(windows.pieces)} windows" in windows.said()
+    assert f"{sum(windows.idle_s) / sum(windows.seconds):.1%} of that time" in windows.said()
+    took = [entry["took"] for entry in entries if entry["kind"] == "work"]
+    rest_s = sum(one["runtime_s"] - one["busy_s"] for one in took)
+    assert f"{rest_s:.4g} s of" in overhead(entries)
