@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import tempfile
 from io import StringIO
 
 import numpy as np
@@ -45,6 +46,7 @@ def card(monkeypatch, tmp_path):
     monkeypatch.setattr("llmsim.tasks.fidelity.BACKENDS", made_up)
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], []))
     monkeypatch.setattr(measuring, "Grouped", Pot)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where devices are locked
     monkeypatch.chdir(tmp_path)
 
     def run(*words, **backend):
@@ -176,6 +178,7 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
         ((), {"name": "simulator"}, "backend=recorded"),
         (("task.energy_interval_pct=1",), {}, "energy_interval_source"),
         (("task.targets={energy_j: 3}",), {}, "energy_j"),
+        (("task.seeds=[1,1]",), {}, "each once"),
         (("task.targets={energy_active_j: -3}",), {}, "per cent"),
         (("task.case=nothing",), {}, "task.case=nothing"),
     ],
@@ -191,6 +194,20 @@ def test_policies_rank_alike_where_the_difference_exceeds_the_interval(card, pct
     found = card(*TWO, *words, factor=1.02, noise=0.003).summary["ranking"]
     assert found["alike"] is (None if pct else True)
     assert [pair["exceeds"] for pair in found["pairs"]] == [not pct] * 3
+
+
+def test_runs_of_several_journals_are_repeats(card, tmp_path):
+    words = ("fleet.serving.discipline=static", "workload.arrivals={process: at_once}")
+    for seed in (0, 1, 2):
+        card(*words, f"task.seeds=[{seed}]", factor=1.02 + seed / 1000)
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text("".join(path.read_text() for path in sorted(measuring.FOLDER.iterdir())))
+    found = card(*words, "task.seeds=[2,0,1]", name="recorded", path=str(whole)).summary
+    assert found["seed"] == 2
+    gap = found["replications"]["rows"]["optimal"]["gap_pct.energy_active_j"]
+    assert gap["mean"] == pytest.approx(-2.06, abs=0.01)
+    assert 0.1 < gap["half_width"] < 0.5
+    assert found["rows"]["optimal"]["parts"]["makespan_s"]["scheduling"] == pytest.approx(0, abs=1e-9)
 
 
 def case(folder, card, targets):
