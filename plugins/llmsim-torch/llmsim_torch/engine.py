@@ -93,9 +93,13 @@ class TorchEngine:
             )
         self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
 
-    def warm(self) -> None:
+    def warm(self, later: bool) -> None:
         """See `llmsim.api.WarmingEngine`."""
-        self._stepping().warm(self._prompt_lengths)
+        if self._stepper is not None:
+            self._stepper.warm(self._prompt_lengths, later)
+        elif self._recompute is None and self._longest:
+            tau_in = [max(self._prompt_lengths)] * self._at_once
+            self.serve(tau_in, [min(2, self._longest - tau_in[0])] * self._at_once)
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""

@@ -61,8 +61,12 @@ class Stepper:
         self._prompts: dict[int, torch.Tensor] = {}
         self._step_s: dict[int, float] = {}
 
-    def warm(self, tokens: Sequence[int]) -> None:
-        """Capture steps of every batch and passes over one and two prompts of these lengths; none later."""
+    def warm(self, tokens: Sequence[int], later: bool) -> None:
+        """Capture steps of every batch and passes over one and two prompts of these lengths.
+
+        Args:
+            later: whether other passes are captured when they come; otherwise they are run as they are.
+        """
         resident = self.resident
         if resident.device.type != "cpu":
             for batch in sorted({filled(count, self.max_batch) for count in range(1, self.max_batch + 1)}):
@@ -76,7 +80,7 @@ class Stepper:
         longest = torch.zeros(max(tokens, default=1), dtype=torch.int64)
         resident.prefill([0], [longest])()
         resident.lengths.zero_()
-        resident.sealed = True
+        resident.sealed = not later
         self._now()
 
     def prefill(self, queries: Sequence[int], tokens: Sequence[int]) -> Work:

@@ -129,3 +129,16 @@ def test_what_an_engine_holds_is_foreseen_to_the_byte(family):
     held = sum(pool.numel() * pool.element_size() for pools in resident._pools for pool in pools)
     assert foreseen["cache"] == held - margin
     assert one.memory_bytes() > 0
+
+
+@pytest.mark.parametrize("kv_cache", [True, False])
+def test_a_warmed_engine_gives_the_same_tokens(kv_cache):
+    answers = []
+    for warmed in (False, True):
+        one = engine(kv_cache=kv_cache, discipline="static", max_batch=3)
+        one.expect(np.array([3, 9, 5]), np.array([4, 1, 6]))
+        if warmed:
+            one.warm(later=True)
+        one.serve((3, 9, 5), (4, 1, 6))
+        answers.append(one.generated())
+    assert answers[0] == answers[1]
