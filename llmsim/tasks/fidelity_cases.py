@@ -11,7 +11,7 @@ from llmsim.config import Config, load_config, parse
 from llmsim.errors import InputError, did_you_mean
 
 # Words that a comparison says for itself.
-OTHERS = ("task=", "backend=", "trials.path=", "report=")
+OTHERS = ("task=", "backend=", "trials.path=", "report=", "hydra.", "-")
 
 
 @dataclass

@@ -216,7 +216,13 @@ def case(folder, card, targets):
     (journal,) = measuring.FOLDER.iterdir()
     folder.mkdir(exist_ok=True)
     (folder / "made_up.jsonl.gz").write_bytes(gzip.compress(journal.read_bytes()))
-    words = [*WORDS, "backend=torch", "backend.cache_tokens=9", "fleet.serving.discipline=static"]
+    words = [
+        *WORDS,
+        "backend=torch",
+        "backends.llama2_70b=torch",
+        "hydra.run.dir=x",
+        "fleet.serving.discipline=static",
+    ]
     told = {"words": words, "card": "made up", "dates": "2026-11-22", "provenance": "a test"}
     (folder / "made_up.yaml").write_text(yaml.safe_dump({**told, "targets": targets}))
 
