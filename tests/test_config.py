@@ -65,6 +65,12 @@ def test_the_same_words_have_the_same_hash_and_others_another():
     assert load_config(["seed=3"]).sha256() != load_config(["seed=4"]).sha256()
 
 
+def test_energy_slo_keeps_what_is_asked_of_the_run_unless_told():
+    asked = ["policy=energy_slo", "slo.latency_s=9"]
+    assert load_config(asked).policy["slo_s"] == 9.0
+    assert load_config([*asked, "policy.slo_s=5"]).policy["slo_s"] == 5.0
+
+
 def test_every_option_of_every_group_composes():
     options = groups()
     load_config([f"{group}=[{','.join(options.pop(group))}]" for group in ("hardware", "model")])
