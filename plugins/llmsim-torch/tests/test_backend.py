@@ -47,6 +47,12 @@ def test_with_and_without_a_cache_the_tokens_are_the_same():
     assert tokens[0] == tokens[1]
 
 
+def test_a_bench_tells_the_prompt_of_a_generation_apart():
+    passes = backend().open_bench(target()).prepare(Cell("generation", 2, 6, 5)).run(0.01)
+    assert passes.prefill_s is not None
+    assert 0 < passes.prefill_s < passes.seconds
+
+
 def test_a_bench_without_a_cache_generates_one_query_at_a_time():
     bench = backend().open_bench(target(kv_cache=False))
     assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
