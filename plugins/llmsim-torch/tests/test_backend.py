@@ -1,13 +1,9 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from llmsim.api import Cell, InputError, OutOfMemory
-from llmsim.testing import BenchConformance, EngineConformance
+from llmsim.testing import BenchConformance, EngineConformance, toy_deployment, toy_target
 from llmsim_torch.backend import TorchBackend
-
-from .tiny import described, target
 
 
 def backend(**settings):
@@ -15,7 +11,7 @@ def backend(**settings):
 
 
 def engine(**about):
-    return backend().open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend().open(toy_deployment(**about))
 
 
 class TestEngine(EngineConformance):
@@ -35,7 +31,7 @@ class TestEngineWithoutCache(EngineConformance):
 
 class TestBench(BenchConformance):
     def open_bench(self):
-        return backend().open_bench(target())
+        return backend().open_bench(toy_target())
 
 
 def test_with_and_without_a_cache_the_tokens_are_the_same():
@@ -48,20 +44,20 @@ def test_with_and_without_a_cache_the_tokens_are_the_same():
 
 
 def test_a_bench_tells_the_prompt_of_a_generation_apart():
-    passes = backend().open_bench(target()).prepare(Cell("generation", 2, 6, 5)).run(0.01)
+    passes = backend().open_bench(toy_target()).prepare(Cell("generation", 2, 6, 5)).run(0.01)
     assert passes.prefill_s is not None
     assert 0 < passes.prefill_s < passes.seconds
 
 
 def test_a_bench_without_a_cache_generates_one_query_at_a_time():
-    bench = backend().open_bench(target(kv_cache=False))
+    bench = backend().open_bench(toy_target(kv_cache=False))
     assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
     with pytest.raises(OutOfMemory, match="one query"):
         bench.prepare(Cell("generation", 2, 6, 5))
 
 
 def test_conditions_say_random_weights():
-    assert backend().open_bench(target()).conditions()["weights"] == "random"
+    assert backend().open_bench(toy_target()).conditions()["weights"] == "random"
 
 
 @pytest.mark.parametrize(
@@ -73,14 +69,12 @@ def test_conditions_say_random_weights():
 )
 def test_what_cannot_run_is_refused_with_the_reason(settings, about, message):
     with pytest.raises(InputError, match=message):
-        backend(**settings).open_bench(target(**about))
+        backend(**settings).open_bench(toy_target(**about))
 
 
 def test_a_family_that_is_not_known_is_refused():
-    wanted = target()
-    odd = SimpleNamespace(**{**vars(described()), "family": "falcon"})
     with pytest.raises(InputError, match="falcon"):
-        backend().open_bench(SimpleNamespace(**{**vars(wanted), "model": odd}))
+        backend().open_bench(toy_target("falcon"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

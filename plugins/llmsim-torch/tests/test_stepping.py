@@ -1,21 +1,17 @@
 """Queries that come and go."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from llmsim.api import InputError, StepEngine
-from llmsim.testing import StepConformance
+from llmsim.testing import StepConformance, toy_deployment
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.stepping import filled
-
-from .tiny import target
 
 
 def engine(cache_tokens=1024, **about):
     backend = TorchBackend(device="cpu", max_tokens=64, cache_tokens=cache_tokens)
-    return backend.open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend.open(toy_deployment(**about))
 
 
 class TestSteps(StepConformance):
