@@ -14,6 +14,8 @@ SEEN = """
 [...document.querySelectorAll("figure img")].every(image =>
     image.complete && image.naturalWidth > 100 && image.getBoundingClientRect().width > 100)
 """
+# No table is wider than its place.
+WHOLE = "[...document.querySelectorAll('.scroll')].every(box => box.scrollWidth <= box.clientWidth)"
 # Each sortable column, ascending and descending: whether its rows stand in that order, absent ones last, and
 # its head says so.
 SORTED = """
@@ -58,6 +60,9 @@ def test_a_page_is_whole_offline_and_readable_at_a_desk_and_on_a_phone(pages, pa
         assert page.value("document.querySelectorAll('figure img').length") >= (name != "compare")
         # Nothing but what scrolls by itself is wider than the screen, and the type is not shrunk.
         assert page.value("document.documentElement.scrollWidth") <= width
+        if width == DESK:
+            page.value("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+            assert page.value(WHOLE)
         assert page.value("parseFloat(getComputedStyle(document.body).fontSize)") >= 14
         assert page.value("window.innerWidth") == width
         asked = [address for address in page.requests if not address.startswith(("file:", "data:"))]

@@ -7,10 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmsim.errors import InputError
+from llmsim.report.figures import COUNT
 from llmsim.report.page import headline, render, saving, write
 from llmsim.report.plots import Plot
+from llmsim.report.sheet import Column, make_sheet
 from tests.report.conftest import NAMES, ONLY, REASON, Run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -142,3 +146,21 @@ def test_cells_carry_their_number_for_sorting(run: Run) -> None:
     page = render(run.summary, [])
     assert f'data-value="{run.summary["energy_active_j"]!r}"' in page
     assert 'class="sortable"' in page
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(1, 5), max_size=12), st.integers(5, 15))
+def test_a_wide_sheet_stands_in_parts_with_every_column_once_and_groups_whole(sizes, most) -> None:
+    columns = [
+        Column(f"group {g}", str(c), (f"{g} {c}",), COUNT, "")
+        for g, size in enumerate(sizes)
+        for c in range(size)
+    ]
+    row = {column.key: float(place) for place, column in enumerate(columns)}
+    parts = make_sheet({"policy": row}, columns, True).parts(most)
+    assert [column for part in parts for column in part.columns] == columns
+    assert [figure for part in parts for figure in part.rows[0][1]] == list(row.values())
+    names = [name for part in parts for name, _ in part.groups()]
+    assert len(names) == len(sizes)
+    assert len(parts) <= max(-(-len(columns) // most), 1)
+    assert all(len(part.columns) < most + 5 for part in parts)
