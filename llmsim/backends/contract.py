@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -36,7 +36,11 @@ class Engine(Protocol):
         ...
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
-        """Serve one batch and say what it took; a batch of one under the serial discipline."""
+        """Serve one batch and say what it took; a batch of one under the serial discipline.
+
+        A batch keeps all its places until its longest answer ends: `max(tau_out) - 1` decode steps, each of
+        the whole batch. Each query is given its own tokens.
+        """
         ...
 
     def close(self) -> None:
@@ -119,4 +123,17 @@ class Backend(Protocol):
 
     def open(self, deployment: Deployment) -> Engine:
         """An engine for one deployment."""
+        ...
+
+
+@runtime_checkable
+class SizingBackend(Backend, Protocol):
+    """A backend that knows what its engines hold, so that several that do not fit are refused unopened."""
+
+    def resident_bytes(self, deployment: Deployment) -> Mapping[str, int]:
+        """Bytes that an open engine holds, by what they are: weights, cache, passes."""
+        ...
+
+    def memory_bytes(self) -> int | None:
+        """Bytes that engines can still take on its device; None: not known."""
         ...

@@ -57,6 +57,11 @@ class Grouped:
         asked: list[float] = [getattr(meter, "least_window_s", float)() for meter in self.meters]
         self.least_s = max([LEAST_WINDOW_S, *asked])
 
+    @property
+    def open(self) -> bool:
+        """Whether a window is open, which waiting would lengthen."""
+        return self._begin_s is not None
+
     def before(self) -> None:
         """An operation begins."""
         if self._begin_s is None and self.meters:

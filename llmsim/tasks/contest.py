@@ -83,15 +83,20 @@ class Contest:
         bounds = bounds_of(entries[0].policy, prices)
         runs: list[Run] = []
         with opened_engines(self.config, self.backend, self.fleet.deployments) as engines:
-            for engine in engines.all:
-                engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
+            for engine, fits in zip(engines.all, prices.eligible[prices.pair_of].T, strict=True):
+                if fits.any():
+                    engine.expect(queries.tau_in[fits], queries.tau_out[fits])
+            for entry in entries:
+                if not isinstance(entry.policy, OfflinePolicy):
+                    engines.require_together(f"{entry.label}, seed {seed}")
             for number, entry in enumerate(entries):
                 step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
 
                 def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
                     chosen = self._entries()[number] if again else entries[number]
                     rng = rng_of(seed, chosen.label if number else "")
-                    return run_policy(chosen, prices, engines.all, rng, step, tape)
+                    before = engines.chosen(f"{chosen.label}, seed {seed}")
+                    return run_policy(chosen, prices, engines.all, rng, step, tape, before)
 
                 planned = isinstance(entry.policy, OfflinePolicy)
                 label = f"{entry.label}, seed {seed}"

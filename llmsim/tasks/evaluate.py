@@ -23,6 +23,7 @@ from llmsim.simulation.tape import Stretches, Tape
 from llmsim.simulation.timeline import fill
 from llmsim.tasks.contest import Contest, Played, replicate
 from llmsim.tasks.inputs import Asked, Progress, fleet_of, workload_of
+from llmsim.tasks.own import check_names
 from llmsim.tasks.provenance import idle_power, provenance
 from llmsim.workload.queries import Queries
 
@@ -110,6 +111,7 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     watch = Stopwatch()
     POLICIES.build(config.policy)  # first: a mistake here must not cost the time of what follows
     backend = BACKENDS.build(config.backend)
+    check_names(config)
     asked = Asked.from_config(config)
     with watch("workload"):
         queries = workload_of(config)

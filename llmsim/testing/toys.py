@@ -93,7 +93,7 @@ def toy_target(
     return Target(toy_model(family, **changes), hardware, 1, precision, kv_cache, BATCH)
 
 
-def toy_deployment(family: str = "llama", **about: Any) -> Deployment:
-    """One instance of a toy target, one query at a time; arguments as in `toy_target`."""
+def toy_deployment(family: str = "llama", *, discipline: str = "serial", **about: Any) -> Deployment:
+    """One instance of a toy target; its discipline as in `Deployment`, the rest as in `toy_target`."""
     target = toy_target(family, **about)
-    return Deployment(f"{target.model.name}@{target.hardware.name}", target, ToyCurve(), "serial", 1, 1.0)
+    return Deployment(f"{target.model.name}@{target.hardware.name}", target, ToyCurve(), discipline, 1, 1.0)

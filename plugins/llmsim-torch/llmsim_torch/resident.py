@@ -90,6 +90,7 @@ class Resident:
         ]
         self._memory: tuple[int, int] | None = None
         self._arranged: dict[int, Arrangement] = {}
+        self._warmed: set[int] = set()
         self._now = Arrangement([], torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32))
 
     @property
@@ -168,6 +169,7 @@ class Resident:
         room = padded(max(lengths))
         if self.device.type == "cpu" or room * len(prompts) > MOST_CAPTURED_TOKENS:
             given = self._prompts(slots, prompts, lengths)
+            self._warm(sum(lengths), lambda: self._prefill(given, keep))
             return lambda: self._prefill(given, keep)
         key = (len(prompts), room, keep)
         if key not in self._now.passes:
@@ -181,6 +183,16 @@ class Resident:
         found = self._now.passes[key]
         self._fill(found.prompts, slots, prompts, room)
         return found.run
+
+    def _warm(self, tokens: int, run: Callable[[], None]) -> None:
+        """Run a pass that is not captured, unless one of about so many tokens was: libraries load then.
+
+        Doing it again changes nothing: the same keys and values are put into the same places.
+        """
+        size = tokens.bit_length()
+        if self.device.type != "cpu" and size not in self._warmed:
+            self._warmed.add(size)
+            run()
 
     def _fill(self, into: Prompts, slots: Sequence[int], prompts: Sequence[Tensor], room: int) -> None:
         tokens = torch.zeros(len(prompts), room, dtype=torch.int64)
