@@ -7,7 +7,7 @@
 200
 """
 
-from llmsim.backends.contract import Advance, Backend, Engine, SizingBackend, StepEngine, Work
+from llmsim.backends.contract import Advance, Backend, Engine, SizingBackend, StepEngine, WarmingEngine, Work
 from llmsim.config import Config, load_config
 from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
@@ -67,6 +67,7 @@ __all__ = [
     "SizingBackend",
     "StepEngine",
     "Target",
+    "WarmingEngine",
     "Work",
     "evaluate",
     "frontier",

@@ -30,6 +30,7 @@ OPEN_MAPS = (
     "meters",
     "objective.at_least",
     "objective.at_most",
+    "task.targets",
 )
 # Of these, the ones whose names may be of single deployments (model@hardware).
 _BY_DEPLOYMENT = ("fleet.deployments", "backends", "meters")

@@ -23,6 +23,7 @@ from llmsim.plugin_conf import installed_folders
 T = TypeVar("T")
 
 REPORTS = ("full", "figures")
+CLOCKS = ("simulated", "wall")
 # What is made of a run, and not what is run: with these changed, measured work is the same work.
 _NOT_WORK = (
     "task", "report", "objective", "slo", "tariff", "window", "series", "perfetto", "replications",
@@ -47,6 +48,7 @@ class Config:
         perfetto: whether to write a trace of every instance.
         replications: runs under seeds of their own, for intervals.
         objective: what a sweep minimises; see `llmsim.tasks.objective`.
+        clock: `simulated` stands still while nothing is measured; `wall` runs on, and queries arrive by it.
         report: `full` writes plots and the page as well, `figures` the figures and tables alone.
         seed: of every random draw.
     """
@@ -71,6 +73,7 @@ class Config:
     perfetto: bool = False
     replications: int = 1
     objective: dict[str, Any] = field(default_factory=dict)
+    clock: str = "simulated"
     report: str = "full"
     seed: int = 0
 
@@ -206,6 +209,8 @@ def from_composed(composed: Any) -> Config:
     config = parse(Config, {str(key): value for key, value in node.items()}, "")
     if config.report not in REPORTS:
         raise InputError(f"report={config.report}: {did_you_mean(config.report, REPORTS, 'kind of report')}")
+    if config.clock not in CLOCKS:
+        raise InputError(f"clock={config.clock}: {did_you_mean(config.clock, CLOCKS, 'clock')}")
     if config.seed < 0:
         raise InputError(f"seed={config.seed}: expected a whole number from 0 upwards.")
     for place, entry in enumerate(config.baselines):

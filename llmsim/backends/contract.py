@@ -70,11 +70,13 @@ class Work:
         runtime_s: seconds from their begin to the end of the last.
         energy_j: joules, or None where they are not known (yet).
         steps: decode steps among them.
+        busy_s: seconds of these in which the engine worked, on the wall clock; None: all.
     """
 
     runtime_s: float
     energy_j: float | None = None
     steps: int = 0
+    busy_s: float | None = None
 
 
 @runtime_checkable
@@ -113,6 +115,24 @@ class StepEngine(Engine, Protocol):
 
     def release(self, instance: int, queries: Sequence[int]) -> None:
         """Queries leave: they are done, or lose their places."""
+        ...
+
+
+@runtime_checkable
+class WarmingEngine(Protocol):
+    """An engine that runs iterations and can prepare for them before a clock runs that does not wait."""
+
+    def warm(self) -> None:
+        """After `begin`: settle and capture what the expected queries will need."""
+        ...
+
+
+@runtime_checkable
+class TimedEngine(Protocol):
+    """An engine that is told when each piece of its work begins: one on the wall clock waits until then."""
+
+    def at(self, start_s: float) -> None:
+        """The next piece of work begins at this time of the run, s."""
         ...
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from llmsim.backends.contract import Backend
+from llmsim.backends.contract import Backend, Engine
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
@@ -29,6 +29,8 @@ from llmsim.tasks.measuring import opened_engines
 from llmsim.workload.queries import Queries
 
 log = logging.getLogger(__name__)
+
+Watch = Callable[[str, Sequence[Engine]], Sequence[Engine]]
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,19 @@ class Contest:
     backend: Backend
 
     def play(
-        self, queries: Queries, seed: int, progress: Progress | None = None, tape: Tape | None = None
+        self,
+        queries: Queries,
+        seed: int,
+        progress: Progress | None = None,
+        tape: Tape | None = None,
+        watch: Watch | None = None,
     ) -> Played:
         """Serve the queries under each policy.
 
         Args:
             seed: of what policies draw.
             tape: where to write what every instance did under the policy itself.
+            watch: puts something between a row's engines and the row, when it is played for good.
 
         Raises:
             InputError: a policy that cannot be used with these deployments or queries.
@@ -96,7 +104,8 @@ class Contest:
                     chosen = self._entries()[number] if again else entries[number]
                     rng = rng_of(seed, chosen.label if number else "")
                     before = engines.chosen(f"{chosen.label}, seed {seed}")
-                    return run_policy(chosen, prices, engines.all, rng, step, tape, before)
+                    serving = engines.all if again or watch is None else watch(chosen.label, engines.all)
+                    return run_policy(chosen, prices, serving, rng, step, tape, before)
 
                 planned = isinstance(entry.policy, OfflinePolicy)
                 label = f"{entry.label}, seed {seed}"

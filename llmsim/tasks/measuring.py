@@ -19,6 +19,8 @@ from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.lock import device_lock
 from llmsim.measurement.recorded import Pieces, Recorded
+from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
+from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
 from llmsim.tasks.characterize import open_meters
@@ -92,6 +94,8 @@ class Engines:
         measuring = self._measuring()
         if not measuring or self.chosen(label) is not None:
             return self._again(label, once, tape)
+        if self.journal is not None and self.journal.writable:
+            self._resume(label)
         for turn in [[engine] for engine in measuring] if planned else [measuring]:
             for engine in measuring:
                 engine.muted = engine not in turn
@@ -107,6 +111,12 @@ class Engines:
             chosen = run.ledger.deployment.tolist()
             self.journal.append({"kind": "routes", "run": label, "deployments": names, "chosen": chosen})
         return run
+
+    def _resume(self, label: str) -> None:
+        """Go on with a run that was broken off."""
+        for engine in self._measuring():
+            engine.run(label)
+            engine.resume()
 
     def _again(self, label: str, once: Once, tape: Tape | None) -> Run:
         """Play what is in the journal."""
@@ -148,6 +158,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         for engine in engines.all:
             engine.close()
         return
+    wall = _wall(config, deployments)
     path = FOLDER / f"{config.work_sha256()[:12]}.jsonl"
     with ExitStack() as stack:
         for device in sorted({own.device for own in owns}):
@@ -156,7 +167,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         windows, missing = _windows(config, owns, deployments, stack)
         pieces = Pieces(journal)
         recorded = [
-            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device], pieces)
+            Recorded(item.name, partial(own.backend.open, item), journal, windows[own.device], pieces, wall)
             for own, item in zip(owns, deployments, strict=True)
         ]
         for engine in recorded:
@@ -167,8 +178,28 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         found.method, found.scope = _how(journal)
         if any(engine.live for engine in recorded):  # what was played only has the joules it had
             found.notes += missing
-        found.notes += [*_mixed(journal), _told(recorded, journal)]
+        found.notes += [*_mixed(journal), *_told(recorded, journal)]
         found.notes.append(f"Journal: {path}; the same command goes on with it.")
+
+
+def _wall(config: Config, deployments: Sequence[Deployment]) -> Wall | None:
+    """The wall clock, where it is chosen.
+
+    Raises:
+        InputError: with more than one instance, or another discipline.
+    """
+    if config.clock != "wall":
+        return None
+    one = deployments[0]
+    if len(deployments) > 1 or one.instances > 1 or one.discipline != "continuous":
+        said = "; ".join(f"{item.name}: {item.instances} x {item.discipline}" for item in deployments)
+        raise InputError(
+            "clock=wall runs one deployment of one instance under the continuous discipline, and these are "
+            f"{said}. Several would wait for each other on one device, which on devices of their own they "
+            "would not; batches that start and end together need no clock but clock=simulated. Choose one "
+            "model, fleet=one_each and fleet.serving.discipline=continuous."
+        )
+    return Wall()
 
 
 def _windows(
@@ -184,7 +215,12 @@ def _windows(
         meters, reasons = open_meters(replace(config, meter=own.meter), own.backend)
         for meter in meters:
             stack.callback(meter.close)
-        found[device] = Grouped(meters, _idle_w(served))
+        idle_w = _idle_w(served)
+        found[device] = (
+            Grouped(meters, idle_w, longer_s=LEAST_WINDOW_S)
+            if config.clock == "wall"
+            else Grouped(meters, idle_w)
+        )
         who = f"{', '.join(item.name for item in served)}: " if len(devices) > 1 else ""
         missing += [f"{who}{reason}" for reason in reasons]
     return found, missing
@@ -206,10 +242,12 @@ def _mixed(journal: Journal) -> list[str]:
 
 def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> Engines:
     """Engines that have a journal and no device."""
-    journal = read(backend.journal)
+    path = backend.journal
+    journal = read(path)
     engines = [Recorded(item.name, partial(backend.open, item), journal, Grouped([])) for item in deployments]
     method, scope = _how(journal)
-    return Engines(engines, method, scope, [f"Played from a journal: {_told(engines, journal)}"], journal)
+    notes = [f"Played from a journal: {path}.", *_mixed(journal), *_told(engines, journal)]
+    return Engines(engines, method, scope, notes, journal)
 
 
 def _idle_w(deployments: Sequence[Deployment]) -> float | None:
@@ -230,15 +268,11 @@ def _how(journal: Journal) -> tuple[str, str | None]:
     return "estimated" if "estimated" in methods else "measured", " and ".join(scopes)
 
 
-def _told(engines: Sequence[Recorded], journal: Journal) -> str:
+def _told(engines: Sequence[Recorded], journal: Journal) -> list[str]:
+    """What was run, how it was grouped into windows, and what the wall clock saw beside it."""
     live = sum(engine.live for engine in engines)
     pieces = sum(entry["kind"] == "work" for entry in journal.entries)
-    joules = [entry for entry in journal.entries if entry["kind"] == "joules"]
-    said = f"{pieces} pieces of work were run on the device, {live} of them now"
-    if not joules:
-        return f"{said}; none has joules."
-    shared = sum(entry["members"] > 1 for entry in joules)
-    return (
-        f"{said}; {shared} shared a meter's window with others, and its joules are divided by seconds "
-        f"(windows of {min(entry['window_s'] for entry in joules):.1f} s and more)."
-    )
+    said = f"{pieces:,} pieces of work were run on the device, {live:,} of them now"
+    windows = Windows.of(journal.entries).said()
+    notes = [f"{said}." if windows else f"{said}; none has joules.", windows, overhead(journal.entries)]
+    return [note for note in notes if note]

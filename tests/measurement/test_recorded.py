@@ -112,6 +112,39 @@ def test_a_window_that_one_deployment_closes_has_joules_of_the_others_work(tmp_p
             assert found == ([pytest.approx(180)] * 2 if again else [None, pytest.approx(180)])
 
 
+def test_work_in_a_window_that_was_broken_off_is_done_anew_and_kept_under_another_name(tmp_path):
+    def opened(journal, desk, lasts):
+        class Working(Counting):
+            def serve(self, tau_in, tau_out):
+                took = super().serve(tau_in, tau_out)
+                desk.work(0.4)
+                return took
+
+        engine = Working(lasts)
+        grouped = Grouped([desk], clock=desk.clock, rest=desk.rest)
+        recorded = Recorded("one", lambda: engine, journal, grouped, Pieces(journal))
+        recorded.run("optimal")
+        recorded.resume()
+        return recorded
+
+    for lasts, live in ((5, 5), (100, 5)):
+        with Journal(tmp_path / "j") as journal:
+            recorded = opened(journal, Desk(), lasts)
+            try:
+                for number in range(8):
+                    recorded.serve((5,), (number + 1,))
+                recorded.finish()
+            except Broken:
+                pass
+            assert recorded.live == live  # three of the five had been counted
+            pieces = Pieces(journal)
+    assert {name for name in pieces.work if name not in pieces.joules} == {
+        ("optimal, broken off 1", "one", 3),
+        ("optimal, broken off 1", "one", 4),
+    }
+    assert sum(run == "optimal" for run, _, _ in pieces.joules) == 8
+
+
 def test_an_engine_without_iterations_says_which_discipline_to_choose(tmp_path):
     with Journal(tmp_path / "j") as journal:
         recorded = Recorded("one", object, journal, Grouped([]))

@@ -167,3 +167,24 @@ def test_a_whole_run_stays_what_it_was_where_the_policy_would_choose_otherwise_n
     journal.write_text(journal.read_text().replace('"chosen": [', '"chosen": [1, '))
     with pytest.raises(InputError, match="queries were measured"):
         evaluate(wanted())
+
+
+@pytest.mark.parametrize(
+    ("discipline", "models", "said"),
+    [
+        ("static", "llama2_70b", "x static.*clock=simulated"),
+        ("continuous", "llama2_70b,bloom_176b", "one deployment.*bloom_176b@a100_80gb: .* x continuous"),
+    ],
+)
+def test_what_the_wall_clock_cannot_run_is_refused(config, discipline, models, said):
+    composed = config(discipline, models=models)
+    composed.clock = "wall"
+    with pytest.raises(InputError, match=said):
+        evaluate(composed)
+
+
+def test_a_clock_needs_something_that_takes_time():
+    with pytest.raises(InputError, match="runs nothing that takes time"):
+        evaluate(load_config([*WORDS, "clock=wall"]))
+    with pytest.raises(InputError, match=r"clock=wal: .*wall"):
+        load_config(["clock=wal"])

@@ -17,14 +17,15 @@ SHIPPED_JOURNAL = "h200_one_card.jsonl.gz"
 # Repeats of a cell, and how many before another is visited: more cells are worth more than more repeats.
 LEAST, PER_VISIT, TINY_LEAST = 3, 3, 2
 
-# Longest prompt and answer of the runs: two models and the caches of 32 places of both fit one H200.
-TAU_IN_MAX, TAU_OUT_MAX, BATCH = 1536, 512, 32
+# Longest prompt and answer of each kind of run. Static: two models and the caches of their places fit one
+# H200, and three policies take less than five minutes. Continuous: no answer of the trace is longer.
+STATIC_CAPS, RATED_CAPS, HYBRID_CAPS, TINY_CAPS = (1536, 400), (1536, 1000), (512, 128), (48, 12)
+BATCH = 32
 STATIC_QUERIES, RATED_QUERIES, WALL_QUERIES, HYBRID_QUERIES = 500, 500, 300, 120
 RATES_PCT = (30, 60, 85)
 WALL_RATE_PCT = 60
 # Load of the GPU of the hybrid run, of what it serves one query at a time: some must wait, or go to the CPU.
 HYBRID_LOAD = 1.5
-HYBRID_IN_MAX, HYBRID_OUT_MAX = 512, 128
 
 # Batches 1 to 32, contexts up to 2,048; single prompts end in the middle of their padding, as in plan.py.
 DECODE = (
@@ -36,7 +37,8 @@ SINGLE = ((1, 1), (56, 1), (200, 1), (424, 1), (592, 1), (1000, 1), (1250, 1), (
 TOGETHER = ((100, 8), (1000, 4), (1000, 8), (500, 16), (1000, 16), (500, 32), (1000, 32))
 # Passes amid steps: from so few that they leave nothing to spare to so many that a long pass has it all.
 MIXED = (
-    (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40), (16, 1000, 70), (32, 900, 100),
+    (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40),
+    (16, 1000, 70), (32, 900, 100),
 )  # fmt: skip
 CORE = Settings(DECODE, (*SINGLE, *TOGETHER), together=MIXED)
 # Never fitted.
@@ -66,7 +68,7 @@ CPU_LEVELS = (
     "task.per_visit=3", "task.least=3", "task.most=3",
 )  # fmt: skip
 
-TINY_IN_MAX, TINY_OUT_MAX, TINY_BATCH, TINY_QUERIES = 48, 12, 4, 16
+TINY_BATCH, TINY_QUERIES = 4, 16
 TINY_PARTS = Settings(
     ((1, 16), (1, 32), (1, 48), (2, 32), (3, 40), (4, 16), (4, 48)),
     ((1, 1), (16, 1), (40, 1), (32, 2), (24, 4)),
@@ -106,6 +108,9 @@ accuracy_source: "made up"
 dims_source: "made up"
 trials_model: null
 """
+
+
+Caps = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -156,42 +161,44 @@ class Setting:
         """Places of an instance."""
         return TINY_BATCH if self.tiny else BATCH
 
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest query, with some room."""
-        return (TINY_IN_MAX + TINY_OUT_MAX if self.tiny else TAU_IN_MAX + TAU_OUT_MAX) + 16
+    def caps(self, asked: Caps) -> Caps:
+        """Longest prompt and answer."""
+        return TINY_CAPS if self.tiny else asked
 
-    def common(
-        self, hardware: str = "h200", tau_in_max: int = TAU_IN_MAX, tau_out_max: int = TAU_OUT_MAX
-    ) -> list[str]:
+    def common(self, hardware: str, caps: Caps) -> list[str]:
         """Words of every run."""
-        most_in, most_out = (TINY_IN_MAX, TINY_OUT_MAX) if self.tiny else (tau_in_max, tau_out_max)
+        most_in, most_out = self.caps(caps)
         return [
             f"hardware={hardware}", "fleet=one_each", "workload=azure_conv", f"workload.tau_in_max={most_in}",
             f"workload.tau_out_max={most_out}", f"trials.path={self.trials}", "report=figures",
             "hydra.run.dir=result", *self.folder,
         ]  # fmt: skip
 
-    def torch(self, places: int) -> list[str]:
+    def torch(self, places: int, caps: Caps) -> list[str]:
         """Words of a run by PyTorch, with a cache of so many places."""
+        each = longest(self.caps(caps))
         return [
-            "backend=torch", f"backend.max_tokens={self.longest}",
-            f"backend.cache_tokens={places * self.longest}", *(["backend.device=cpu"] if self.tiny else []),
+            "backend=torch", f"backend.max_tokens={each}", f"backend.cache_tokens={places * each}",
+            "backend.device=cpu" if self.tiny else "meter.devices=[0]",
         ]  # fmt: skip
 
     def continuous(self) -> list[str]:
         """Words of a run of one model in continuous batches, simulated or not."""
         return [
-            *self.common(), f"model={self.models[0]}", "policy=round_robin", "baselines=[]",
+            *self.common("h200", RATED_CAPS), f"model={self.models[0]}", "policy=round_robin", "baselines=[]",
             "fleet.serving.discipline=continuous", f"fleet.serving.max_batch={self.batch}",
         ]  # fmt: skip
 
     def alone(self, hardware: str = "h200") -> list[str]:
         """Words of a run of the small model, one query at a time."""
         return [
-            *self.common(hardware, HYBRID_IN_MAX, HYBRID_OUT_MAX), f"model={self.models[2]}",
-            "fleet.serving.discipline=serial",
+            *self.common(hardware, HYBRID_CAPS), f"model={self.models[2]}", "fleet.serving.discipline=serial",
         ]  # fmt: skip
+
+
+def longest(caps: Caps) -> int:
+    """Tokens of the longest query, with some room."""
+    return sum(caps) + 16
 
 
 def static(setting: Setting, policy: str, seed: int, baselines: str = "[]") -> list[str]:
@@ -201,7 +208,8 @@ def static(setting: Setting, policy: str, seed: int, baselines: str = "[]") -> l
         "zeta_cost": ["policy.zeta=0.8"],
     }.get(policy, [])
     return [
-        *setting.common(), *setting.torch(setting.batch), f"model=[{','.join(setting.models[:2])}]",
+        *setting.common("h200", STATIC_CAPS), *setting.torch(setting.batch, STATIC_CAPS),
+        f"model=[{','.join(setting.models[:2])}]",
         f"workload.limit={setting.count(STATIC_QUERIES)}", "workload.arrivals={process: at_once}",
         "fleet.serving.discipline=static", f"fleet.serving.max_batch={setting.batch}", f"policy={policy}",
         *own, f"baselines={baselines}", f"seed={seed}",
@@ -212,7 +220,7 @@ def rated(setting: Setting, found: Mapping[str, Any], pct: int, queries: int) ->
     """One model, continuous batches, so many percent of its capacity; lengths drawn from the whole trace."""
     rate_per_s = found["capacity_per_s"] * pct / 100
     return [
-        *setting.continuous(), *setting.torch(setting.batch + 1),
+        *setting.continuous(), *setting.torch(setting.batch + 1, RATED_CAPS),
         f"workload.resample={setting.count(queries)}",
         f"workload.arrivals={{process: poisson, rate_per_s: {rate_per_s:.4f}}}",
     ]  # fmt: skip
@@ -224,10 +232,11 @@ def hybrid(setting: Setting, found: Mapping[str, Any]) -> list[str]:
     Times only: the CPU has no meter, so the policy asks for no joules.
     """
     rate_per_s = found["serial_per_s"] * HYBRID_LOAD
+    most = longest(setting.caps(HYBRID_CAPS))
     gpu_alone = f"{{name: single, deployment: {setting.models[2]}@h200}}"
     return [
-        *setting.alone("[h200,cpu]"), *setting.torch(2),
-        f"backends.cpu={{name: onnxruntime, max_tokens: {setting.longest}}}", f"baselines=[{gpu_alone}]",
+        *setting.alone("[h200,cpu]"), *setting.torch(2, HYBRID_CAPS),
+        f"backends.cpu={{name: onnxruntime, max_tokens: {most}}}", f"baselines=[{gpu_alone}]",
         "policy=zeta_cost", "policy.zeta=0", "policy.against=runtime",
         f"workload.resample={setting.count(HYBRID_QUERIES)}",
         f"workload.arrivals={{process: poisson, rate_per_s: {rate_per_s:.4f}}}",
@@ -239,7 +248,7 @@ def pieces(setting: Setting) -> list[Piece]:
     three = "[round_robin,{name: zeta_cost, zeta: 0.8}]"
     rates = zip(RATES_PCT, (175, 105, 90), strict=True)
     return [
-        Piece("static", 270, lambda found: static(setting, "optimal", 0, three)),
+        Piece("static", 290, lambda found: static(setting, "optimal", 0, three)),
         *(
             Piece(
                 f"continuous_{pct}", seconds, lambda found, pct=pct: rated(setting, found, pct, RATED_QUERIES)
@@ -247,8 +256,8 @@ def pieces(setting: Setting) -> list[Piece]:
             for pct, seconds in sorted(rates, reverse=True)
         ),
         Piece("hybrid", 125, lambda found: hybrid(setting, found)),
-        Piece("wall", 90, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
-        Piece("again_round_robin", 125, lambda found: static(setting, "round_robin", 1)),
-        Piece("again_optimal", 100, lambda found: static(setting, "optimal", 1)),
-        Piece("again_zeta_cost", 95, lambda found: static(setting, "zeta_cost", 1)),
+        Piece("wall", 110, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
+        Piece("again_round_robin", 110, lambda found: static(setting, "round_robin", 1)),
+        Piece("again_optimal", 90, lambda found: static(setting, "optimal", 1)),
+        Piece("again_zeta_cost", 105, lambda found: static(setting, "zeta_cost", 1)),
     ]

@@ -43,8 +43,9 @@ TRIALS, DONE = "trials.csv", "done"
 GRACE_S = 6.0
 # Between copies of the runs to OUT, and what the last of a call takes.
 BUNDLE_EVERY_S, BUNDLE_S = 30.0, 4.0
-# About how long: anchors with loading and the end's idle power, the CPU's cells, the search for the capacity.
-ANCHORS_S, CPU_S, CAPACITY_S = 45.0, 90.0, 15.0
+# Anchors with loading and idle power at the end; the least worth starting the cells of the CPU in, and the
+# search for the capacity.
+ANCHORS_S, CPU_S, CAPACITY_S = 45.0, 50.0, 15.0
 # Least of a call that is worth starting the campaign's worker for.
 WORKER_S = 30.0
 MOST_WORKERS = 6

@@ -37,6 +37,7 @@ class TorchEngine:
         self._generated: list[list[int]] = []
         self._stepper: Stepper | None = None
         self._longest = 0
+        self._prompt_lengths: list[int] = []
 
     def expect(self, tau_in: np.ndarray, tau_out: np.ndarray) -> None:
         """Refuse what does not fit before the first query is served: a query, or the batch that needs most.
@@ -48,6 +49,7 @@ class TorchEngine:
         longest = int((prompts + answers).max(initial=0))
         self._require(longest)
         self._longest = longest
+        self._prompt_lengths = sorted(set(prompts.tolist()))
         if self._at_once > 1:
             self._require_room(self._at_once, int(prompts.max(initial=0)), int(answers.max(initial=0)))
 
@@ -90,6 +92,10 @@ class TorchEngine:
                 "fleet.instances=1."
             )
         self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
+
+    def warm(self) -> None:
+        """See `llmsim.api.WarmingEngine`."""
+        self._stepping().warm(self._prompt_lengths)
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""

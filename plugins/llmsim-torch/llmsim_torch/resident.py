@@ -71,6 +71,9 @@ class Resident:
         decoder: what runs.
         pool_tokens: tokens that the cache holds, over all slots.
 
+    Attributes:
+        sealed: no more passes over prompts are captured, which takes longer than to run them.
+
     Raises:
         torch.OutOfMemoryError: the pool does not fit.
     """
@@ -78,6 +81,7 @@ class Resident:
     def __init__(self, decoder: Decoder, pool_tokens: int) -> None:
         self.decoder = decoder
         self.pool_tokens = pool_tokens
+        self.sealed = False
         like = decoder.weights.norm
         self.device = like.device
         heads = decoder.heads
@@ -167,11 +171,12 @@ class Resident:
         """
         lengths = [len(prompt) for prompt in prompts]
         room = padded(max(lengths))
-        if self.device.type == "cpu" or room * len(prompts) > MOST_CAPTURED_TOKENS:
+        key = (len(prompts), room, keep)
+        unknown = self.sealed and key not in self._now.passes
+        if self.device.type == "cpu" or room * len(prompts) > MOST_CAPTURED_TOKENS or unknown:
             given = self._prompts(slots, prompts, lengths)
             self._warm(sum(lengths), lambda: self._prefill(given, keep))
             return lambda: self._prefill(given, keep)
-        key = (len(prompts), room, keep)
         if key not in self._now.passes:
             blank = torch.zeros(room, dtype=torch.int64)
             given = self._prompts(slots, [blank] * len(prompts), [room] * len(prompts))
@@ -190,7 +195,7 @@ class Resident:
         Doing it again changes nothing: the same keys and values are put into the same places.
         """
         size = tokens.bit_length()
-        if self.device.type != "cpu" and size not in self._warmed:
+        if self.device.type != "cpu" and not self.sealed and size not in self._warmed:
             self._warmed.add(size)
             run()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmsim.api import InputError, StepEngine
+from llmsim.api import InputError, StepEngine, WarmingEngine
 from llmsim.testing import StepConformance, toy_deployment
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.stepping import filled
@@ -19,8 +19,17 @@ class TestSteps(StepConformance):
         return engine()
 
 
+class TestWarmedSteps(StepConformance):
+    def open_engine(self):
+        one = engine()
+        begin = one.begin
+        one.begin = lambda *about: begin(*about) or one.warm()
+        return one
+
+
 def test_it_is_an_engine_that_runs_iterations():
     assert isinstance(engine(), StepEngine)
+    assert isinstance(engine(), WarmingEngine)
 
 
 @pytest.mark.parametrize(("instances", "kv_cache", "said"), [(2, True, "2 instances"), (1, False, "without")])
