@@ -198,11 +198,11 @@ def test_a_batch_that_can_not_fit_is_refused_before_it_is_served():
 
 
 def test_what_an_engine_holds_is_foreseen():
-    one, asked = backend(), deployment(discipline="static", max_batch=3)
+    one, asked = backend(), toy_deployment(discipline="static")
     assert isinstance(one, SizingBackend)
     foreseen = one.resident_bytes(asked)
-    assert foreseen["weights"] == weight_bytes(described(), "fp32")
+    assert foreseen["weights"] == weight_bytes(toy_model(), "fp32")
     resident = one.open(asked)._resident
-    resident.arrange(3, 64)
+    resident.arrange(asked.max_batch, 64)
     assert foreseen["cache"] == sum(cache.nbytes for cache in resident._caches.values())
     assert one.memory_bytes() > 0

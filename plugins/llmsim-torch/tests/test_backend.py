@@ -132,7 +132,7 @@ def test_what_an_engine_holds_is_foreseen_to_the_byte(family):
 def test_a_warmed_engine_gives_the_same_tokens(kv_cache):
     answers = []
     for warmed in (False, True):
-        one = engine(kv_cache=kv_cache, discipline="static", max_batch=3)
+        one = engine(kv_cache=kv_cache, discipline="static")
         one.expect(np.array([3, 9, 5]), np.array([4, 1, 6]))
         if warmed:
             one.warm(later=True)
