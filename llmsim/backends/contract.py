@@ -122,11 +122,10 @@ class StepEngine(Engine, Protocol):
 class WarmingEngine(Protocol):
     """An engine that can prepare for its work before any of it is measured."""
 
-    def warm(self, later: bool) -> None:
+    def warm(self) -> None:
         """After `expect`, and `begin` where it runs iterations: settle, and capture what will be needed.
 
-        Args:
-            later: whether more may be prepared between two pieces of work; on the wall clock it may not.
+        What is prepared later costs joules that are counted with the work, and on the wall clock time.
         """
         ...
 

@@ -262,7 +262,7 @@ class Recorded:
             if self._begun is not None:
                 self._stepping().begin(*self._begun)
         if isinstance(self._engine, WarmingEngine) and (opened or doing != "serve"):
-            self._engine.warm(later=self._wall is None)
+            self._engine.warm()
         if doing == "serve":
             return
         for instance, held in self._held.items():

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.bias import causal_lower_right
 
 from llmsim_torch.ops import Cache, Heads, Rotation, TorchOps
 from llmsim_torch.weights import Experts, Gated, Layer, Weights
+
+# Attention over prompts. Not cuDNN's: it plans every new length, which took 40 ms for each prompt of a
+# batch on an H200, more than its pass takes; the lengths of real queries are new nearly always.
+ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ class Decoder:
         Args:
             caches: where keys and values go; None: nowhere (no KV cache).
         """
+        with sdpa_kernel(ATTENTION):
+            return self._prefill(prompts, caches)
+
+    def _prefill(self, prompts: Prompts, caches: list[Cache] | None) -> Tensor:
         residual = F.embedding(prompts.tokens, self.weights.embedding)
         place = (prompts.slots, prompts.positions)
         x: Tensor | None = None

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from llmsim.api import Advance, InputError, Work
+from llmsim_torch.padding import MOST_CAPTURED_TOKENS, padded
 from llmsim_torch.recompute import Recompute
 from llmsim_torch.resident import Resident
 from llmsim_torch.stepping import Stepper
@@ -93,17 +94,23 @@ class TorchEngine:
             )
         self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
 
-    def warm(self, later: bool) -> None:
+    def warm(self) -> None:
         """See `llmsim.api.WarmingEngine`."""
         if self._stepper is not None:
-            self._stepper.warm(self._prompt_lengths, later)
+            self._stepper.warm(self._prompt_lengths)
         elif self._recompute is None and self._longest:
-            prompt = max(self._prompt_lengths)
+            resident, prompt = self._open(), max(self._prompt_lengths)
+            resident.arrange(self._at_once)
+            for room in sorted({padded(tokens) for tokens in self._prompt_lengths}):
+                if room * self._at_once <= MOST_CAPTURED_TOKENS and resident.device.type != "cpu":
+                    each = [torch.zeros(room, dtype=torch.int64)] * self._at_once
+                    resident.prefill(list(range(self._at_once)), each)
             for batch in sorted({self._at_once, (self._at_once + 1) // 2}):
                 try:
                     self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
                 except torch.OutOfMemoryError:  # no batch of the run may be so large
                     torch.cuda.empty_cache()
+            resident.sealed = True
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""

@@ -16,7 +16,7 @@ from llmsim_torch.resident import Resident
 # (up to so many queries, a multiple of)
 BATCHES = ((8, 1), (16, 2), (32, 4), (64, 8))
 LARGEST_STEP = 16
-# Passes over so many prompts together are captured beforehand where they must not be on the way.
+# Passes over so many prompts together are captured beforehand; over more they are run as they are.
 MOST_WARM_PROMPTS = 2
 # A step takes this much longer than the last ones at most: so many can be run without looking at the clock.
 SLOWER = 1.2
@@ -61,12 +61,8 @@ class Stepper:
         self._prompts: dict[int, torch.Tensor] = {}
         self._step_s: dict[int, float] = {}
 
-    def warm(self, tokens: Sequence[int], later: bool) -> None:
-        """Capture steps of every batch and passes over one and two prompts of these lengths.
-
-        Args:
-            later: whether other passes are captured when they come; otherwise they are run as they are.
-        """
+    def warm(self, tokens: Sequence[int]) -> None:
+        """Capture steps of every batch and passes over one and two prompts of these lengths; no more later."""
         resident = self.resident
         resident.lengths.zero_()
         if resident.device.type != "cpu":
@@ -80,7 +76,7 @@ class Stepper:
             self._settle(max(tokens, default=1))
         self._pass(1, max(tokens, default=1))
         resident.lengths.zero_()
-        resident.sealed = not later
+        resident.sealed = True
         self._now()
 
     def _settle(self, longest: int) -> None:

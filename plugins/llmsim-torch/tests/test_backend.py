@@ -135,7 +135,7 @@ def test_a_warmed_engine_gives_the_same_tokens(kv_cache):
         one = engine(kv_cache=kv_cache, discipline="static")
         one.expect(np.array([3, 9, 5]), np.array([4, 1, 6]))
         if warmed:
-            one.warm(later=True)
+            one.warm()
         one.serve((3, 9, 5), (4, 1, 6))
         answers.append(one.generated())
     assert answers[0] == answers[1]

@@ -23,7 +23,7 @@ class TestWarmedSteps(StepConformance):
     def open_engine(self):
         one = engine()
         begin = one.begin
-        one.begin = lambda *about: begin(*about) or one.warm(later=False)
+        one.begin = lambda *about: begin(*about) or one.warm()
         return one
 
 
