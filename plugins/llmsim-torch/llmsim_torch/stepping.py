@@ -62,7 +62,7 @@ class Stepper:
         self._step_s: dict[int, float] = {}
 
     def warm(self, tokens: Sequence[int]) -> None:
-        """Capture steps of every batch and passes over one and two prompts of these lengths; no more later."""
+        """Capture steps of every batch, and passes over one and two prompts of these lengths: no others."""
         resident = self.resident
         resident.lengths.zero_()
         if resident.device.type != "cpu":
