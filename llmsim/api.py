@@ -15,6 +15,8 @@ from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import Prices
 from llmsim.measurement.cell import Bench, Cell, Exercise, OutOfMemory, Passes
 from llmsim.measurement.contract import Meter, Reading
+from llmsim.measurement.sampler import Sampler
+from llmsim.measurement.ticks import Ticks
 from llmsim.policies.contract import (
     Attentive,
     Certificate,
@@ -63,9 +65,11 @@ __all__ = [
     "QueryCurve",
     "Reading",
     "Regret",
+    "Sampler",
     "Selective",
     "StepEngine",
     "Target",
+    "Ticks",
     "Work",
     "evaluate",
     "frontier",

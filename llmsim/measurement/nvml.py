@@ -223,6 +223,9 @@ class NvmlMeter:
                     f"{len(inside)} counter updates in {window_s:.2f} s; at least {FEWEST_UPDATES + 1} are "
                     f"needed, {(FEWEST_UPDATES + 2) * item.period_s:.2f} s"
                 )
+            elif inside.goes_back():
+                power_w = None
+                warnings.append("the counter went back within the window: the driver started anew")
             warnings += _disagreement(power_w, integrated)
         if item.sampler.failure is not None:
             power_w = None

@@ -52,10 +52,12 @@ class TdpMeter:
         """The window ends now."""
         window_s = time.perf_counter() - self._start_s
         reason = self.unavailable()
+        busy, total = (after - before for after, before in zip(busy_ticks(), self._before, strict=True))
+        if reason is None and total <= 0:
+            reason = f"utilisation is not known after {window_s * 1000:.1f} ms: measure in longer windows"
         if reason is not None or self.tdp_w is None:
             return [Reading("cpu", SCOPE, "estimated", "tdp", None, None, window_s, warnings=(str(reason),))]
-        busy, total = (after - before for after, before in zip(busy_ticks(), self._before, strict=True))
-        share = busy / total if total > 0 else 0.0
+        share = busy / total
         power_w = self.idle_w + share * (self.tdp_w - self.idle_w)
         return [
             Reading(

@@ -16,6 +16,7 @@ from llmsim.measurement import METERS
 from llmsim.measurement.contract import Meter
 from llmsim.plugin_conf import hidden_options, missing_folders
 from llmsim.policies import POLICIES
+from llmsim.registry import Registry
 from llmsim.tasks.characterize import Characterize, opened
 
 # Time for clocks to fall, and the window, s.
@@ -71,7 +72,7 @@ class Doctor:
         """Look."""
         findings: list[Finding] = []
         open_meters: list[tuple[Finding, Meter]] = []
-        for name in METERS.names():
+        for name in _names(METERS):
             node = config.meter if config.meter.get("name") == name else {"name": name}
             try:
                 meter: Meter = METERS.build(node)
@@ -85,7 +86,7 @@ class Doctor:
             _with_a_model(config, open_meters)
         for _, meter in open_meters:
             meter.close()
-        findings += [_backend(name, config) for name in _backend_names()]
+        findings += [_backend(name, config) for name in _names(BACKENDS)]
         return Diagnosis(findings + _plugins())
 
 
@@ -145,8 +146,9 @@ def _idle(meter: Meter) -> str:
     return "; ".join(shown)
 
 
-def _backend_names() -> list[str]:
-    return sorted({*BACKENDS.names(), *BACKENDS.elsewhere})
+def _names(registry: Registry) -> list[str]:
+    """What there is, and what could be installed."""
+    return sorted({*registry.names(), *registry.elsewhere})
 
 
 def _backend(name: str, config: Config) -> Finding:
