@@ -76,10 +76,10 @@ class Doctor:
             node = config.meter if config.meter.get("name") == name else {"name": name}
             try:
                 meter: Meter = METERS.build(node)
-            except InputError as error:
-                findings.append(_finding("meter", name, str(error)))
+                findings.append(_meter(name, meter, self.idle))
+            except Exception as error:  # whatever a stranger's plug-in raises when asked
+                findings.append(_finding("meter", name, _failed(error)))
                 continue
-            findings.append(_meter(name, meter, self.idle))
             if findings[-1]["state"] == "available":
                 open_meters.append((findings[-1], meter))
         if self.idle and open_meters:
@@ -155,10 +155,19 @@ def _backend(name: str, config: Config) -> Finding:
     node = config.backend if config.backend.get("name") == name else {"name": name}
     try:
         backend = BACKENDS.build(node)
-    except InputError as error:
-        return _finding("backend", name, str(error))
-    reason = getattr(backend, "unavailable", lambda: None)()
+        reason = getattr(backend, "unavailable", lambda: None)()
+    except Exception as error:  # whatever a stranger's plug-in raises when asked
+        return _finding("backend", name, _failed(error))
     return _finding("backend", name, reason, str(getattr(backend, "method", "")))
+
+
+def _failed(error: Exception) -> str:
+    """What a plug-in's own error means to who uses it."""
+    if isinstance(error, InputError):
+        return str(error)
+    return (
+        f"it fails when asked ({type(error).__name__}: {error}). Reinstall its package, or tell its authors."
+    )
 
 
 def _plugins() -> list[Finding]:
