@@ -11,6 +11,14 @@ Experiment = Literal["prefill", "decode", "generation"]
 class OutOfMemory(Exception):
     """The device's memory does not hold a setting; an outcome, not a crash."""
 
+    outcome = "out_of_memory"
+
+
+class NotMeasured(Exception):
+    """A backend has no way to measure a setting here, and says why; an outcome, not a crash."""
+
+    outcome = "not_measured"
+
 
 @dataclass(frozen=True, order=True)
 class Cell:
@@ -44,11 +52,13 @@ class Passes:
         count: how many.
         seconds: from the first's begin to the last's end, s, on the device's own clock where it has one.
         tokens: generated tokens of one, counted.
+        alone: whether next to nothing else ran meanwhile; if not, no meter tells their joules apart.
     """
 
     count: int
     seconds: float
     tokens: int
+    alone: bool = True
 
 
 class Exercise(Protocol):
@@ -59,6 +69,7 @@ class Exercise(Protocol):
 
         Raises:
             OutOfMemory: it does not fit.
+            NotMeasured: it cannot be measured.
         """
         ...
 
@@ -71,6 +82,7 @@ class Bench(Protocol):
 
         Raises:
             OutOfMemory: it does not fit.
+            NotMeasured: it cannot be measured.
         """
         ...
 
