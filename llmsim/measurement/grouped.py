@@ -78,6 +78,18 @@ class Grouped:
         self.rest(max(0.0, self.least_s - (self.clock() - self._begin_s)))
         return self._close()
 
+    def _active_j(self, joules: float, busy_s: float, window_s: float) -> tuple[float | None, list[str]]:
+        """The joules of a window's work, without those of the time between; None where they cannot be."""
+        if self.idle_w is None:
+            return joules * busy_s / window_s, []
+        idle_j = self.idle_w * max(0.0, window_s - busy_s)
+        if joules > idle_j:
+            return joules - idle_j, []
+        return None, [
+            f"{joules:.3g} J in {window_s:.2f} s, where the hardware's idle power alone ({self.idle_w:g} W) takes "
+            f"{idle_j:.3g} J: the meter does not read the hardware that is described"
+        ]
+
     def _close(self) -> list[Share]:
         if self._begin_s is None:
             return []
@@ -88,7 +100,8 @@ class Grouped:
         scope = "+".join(sorted({reading.scope for reading in readings}))
         idle_s = max(0.0, window_s - busy_s)
         if joules is not None:
-            joules = joules * busy_s / window_s if self.idle_w is None else joules - self.idle_w * idle_s
+            joules, doubt = self._active_j(joules, busy_s, window_s)
+            warnings += doubt
         members, self._members, self._begin_s = self._members, [], None
         return [
             Share(
