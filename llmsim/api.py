@@ -7,7 +7,7 @@
 200
 """
 
-from llmsim.backends.contract import Advance, Backend, Engine, StepEngine, Work
+from llmsim.backends.contract import Advance, Backend, Engine, SizingBackend, StepEngine, WarmingEngine, Work
 from llmsim.config import Config, load_config
 from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
@@ -68,9 +68,11 @@ __all__ = [
     "Regret",
     "Sampler",
     "Selective",
+    "SizingBackend",
     "StepEngine",
     "Target",
     "Ticks",
+    "WarmingEngine",
     "Work",
     "evaluate",
     "frontier",

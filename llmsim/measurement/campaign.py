@@ -135,10 +135,12 @@ class Campaign:
                 if readings and not passes.alone:
                     energy_j = None
                     warnings.append("no joules: other work ran in the window, which no meter tells apart")
+                apart = {} if passes.prefill_s is None else {"prefill_s": passes.prefill_s / passes.count}
                 yield self._keep(
                     cell,
                     outcome="completed",
                     runtime_s=passes.seconds / passes.count,
+                    **apart,
                     energy_j=energy_j,
                     tokens=passes.tokens,
                     passes=passes.count,

@@ -52,12 +52,15 @@ class Passes:
         count: how many.
         seconds: from the first's begin to the last's end, s, on the device's own clock where it has one.
         tokens: generated tokens of one, counted.
+        prefill_s: of a generation's seconds, those until the first token, all executions together; None: not
+            told apart.
         alone: whether next to nothing else ran meanwhile; if not, no meter tells their joules apart.
     """
 
     count: int
     seconds: float
     tokens: int
+    prefill_s: float | None = None
     alone: bool = True
 
 

@@ -11,6 +11,8 @@ from llmsim.measurement.contract import Reading
 
 SCOPE = "cpu_packages"
 STAT = Path("/proc/stat")
+# Ten ticks of the system's clock, s.
+LEAST_WINDOW_S = 0.1
 # Columns of a line of /proc/stat in which a CPU does nothing: idle, and waiting for a disk.
 IDLE_COLUMNS = (3, 4)
 
@@ -71,6 +73,10 @@ class TdpMeter:
                 conditions={"utilisation": share},
             )
         ]
+
+    def least_window_s(self) -> float:
+        """The system counts time in ticks, s."""
+        return LEAST_WINDOW_S
 
     def close(self) -> None:
         """Nothing is held."""

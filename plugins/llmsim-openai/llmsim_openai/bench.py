@@ -154,7 +154,7 @@ class Decode:
             }
             if self._metered:
                 self._lengthen(found.step_s, found.share)
-        return Passes(len(step_s), sum(step_s) * self._wanted, self._wanted, alone)
+        return Passes(len(step_s), sum(step_s) * self._wanted, self._wanted, alone=alone)
 
     def _pass(self) -> Together:
         """One pass whose queries decode together for the cell's steps at least."""

@@ -97,7 +97,7 @@ class ZeusMeter:
         """Read no other GPUs than these, unless `devices` names some.
 
         Args:
-            uuids: of the GPUs that work; none: no GPU does, and none is read unless `read` asks for them.
+            uuids: of the GPUs that work; none: no GPU does, and none is read.
         """
         self.close()
         self._uuids = frozenset(bare(uuid) for uuid in uuids)
@@ -122,21 +122,22 @@ class ZeusMeter:
         return self._watched
 
     def _find(self) -> list[Source]:
-        uuids = self._uuids or frozenset()
         if self.read:
-            return [source for kind in dict.fromkeys(self.read) for source in find(kind, self.devices, uuids)]
+            return [source for kind in dict.fromkeys(self.read) for source in self._of(kind)]
         reasons = []
         for kind in USUAL:
-            if kind == "gpus" and self._uuids is not None and not uuids and not self.devices:
-                reasons.append("the backend runs on no GPU")
-                continue
-            if kind == "cpus" and (uuids or self.devices):
+            if kind == "cpus" and (self._uuids or self.devices):
                 break  # the work is a GPU's: a CPU's joules are not its
             try:
-                return find(kind, self.devices, uuids)
+                return self._of(kind)
             except Absent as error:
                 reasons.append(str(error))
         raise Absent("Zeus finds nothing to read here: " + "; ".join(reasons))
+
+    def _of(self, kind: str) -> list[Source]:
+        if kind == "gpus" and self._uuids is not None and not self._uuids:
+            raise Absent("no GPU: this work is done on none")
+        return find(kind, self.devices, self._uuids or frozenset())
 
 
 def _watch(sources: Sequence[Source]) -> list[_Watched]:

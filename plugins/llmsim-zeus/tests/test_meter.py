@@ -122,7 +122,7 @@ def test_a_counter_that_goes_back_or_is_lost_leaves_its_window_without_joules(ho
         ([MadeUpGPU(0)], {"devices": [4]}, None, r"no GPU of number \[4\]; Zeus sees: 0 .Made-up GPU."),
         ([MadeUpGPU(0)], {}, ["GPU-ab"], "identities ab.*set meter.devices"),
         ([MadeUpGPU(0)], {"read": ["gpus", "cpus"]}, None, "no CPU package"),
-        ([MadeUpGPU(0)], {}, [], "the backend runs on no GPU; no CPU package"),
+        ([MadeUpGPU(0)], {}, [], "no GPU: this work is done on none; no CPU package"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_to_do(host, opened, gpus, settings, uuids, words):
