@@ -40,19 +40,15 @@ def hardware(name="box", **changes) -> Hardware:
         "peak_dtype": "bf16", "bandwidth_gb_s": 1.0, "tdp_w": 100.0, "energy_scope": "GPU boards",
         "idle_power_w": 10.0, "idle_power_source": "made up", **changes,
     }  # fmt: skip
-    return Hardware.from_config(name, facts)
+    return Hardware(name=name, **facts)
 
 
 def model(name="m", context_tokens=1000, accuracy_pct=50.0) -> Model:
-    return Model.from_config(
-        name,
-        {
-            "title": name, "hf_id": name, "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
-            "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 10, "experts": 0,
-            "experts_per_token": 0, "mlp_matrices": 3, "tied_embeddings": True, "param_count": 10,
-            "active_param_count": 10, "weight_bytes": 20, "kv_bytes_per_token": 4,
-            "context_tokens": context_tokens, "accuracy_pct": accuracy_pct,
-        },
+    return Model(
+        name=name, title=name, hf_id=name, hidden_size=8, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=1, num_key_value_heads=1, head_dim=8, vocab_size=10, experts=0,
+        experts_per_token=0, mlp_matrices=3, tied_embeddings=True, param_count=10, active_param_count=10,
+        weight_bytes=20, kv_bytes_per_token=4, context_tokens=context_tokens, accuracy_pct=accuracy_pct,
     )  # fmt: skip
 
 

@@ -37,7 +37,10 @@ def test_a_run_whose_curves_are_known_imports_nothing_that_it_can_do_without(tmp
         "sys.argv = ['llmsim', 'workload.limit=40', 'report=figures', 'baselines=[]']\nmain()\n"
         "print(sorted({'pandas', 'lmfit', 'matplotlib'} & set(sys.modules)))\n"
     )
-    for _ in range(2):  # the first fits the curves
+    for _ in range(2):  # the first fits the curves where none has before
         done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
+        imported = done.stdout.splitlines()[-1]
+        if imported == "[]":
+            break
+    assert imported == "[]"

@@ -5,36 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
+from tests.command import llmsim, llmsim_here, result_of
+
 SMALL = ["workload.limit=300", "fleet=one_each", "fleet.instances=20"]
-
-
-def llmsim(folder: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "llmsim", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=env,
-    )
-
-
-def result_of(folder: Path) -> Path:
-    (summary,) = folder.glob("outputs/*/*/summary.json")
-    return summary.parent
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    done = llmsim(folder, "+hardware=a100", "+policy=optimal", *SMALL)
-    assert done.returncode == 0, done.stderr
-    return done, result_of(folder)
 
 
 def test_a_run_leaves_every_file_it_promises(finished):
@@ -119,9 +96,9 @@ def test_the_screen_shows_the_table_and_no_control_codes_when_it_is_not_a_termin
     assert folder.name in done.stdout
 
 
-def test_the_same_command_twice_gives_the_same_bytes(finished, tmp_path):
+def test_the_same_command_twice_gives_the_same_bytes_whatever_is_reported(finished, tmp_path):
     _, folder = finished
-    llmsim(tmp_path, "hardware=a100", "policy=optimal", *SMALL)
+    llmsim(tmp_path, "hardware=a100", "policy=optimal", "report=figures", *SMALL)
     again = result_of(tmp_path)
     for name in ("queries.parquet", "instances.parquet", "plan.csv"):
         assert (folder / name).read_bytes() == (again / name).read_bytes()
@@ -132,9 +109,9 @@ def test_the_same_command_twice_gives_the_same_bytes(finished, tmp_path):
 
 
 def test_several_hardware_and_a_pair_without_curves(tmp_path):
-    done = llmsim(
+    done = llmsim_here(
         tmp_path, "+hardware=[a100,m1_pro]", "model=[llama2_7b,llama2_13b]", "workload.limit=40",
-        "baselines=[]", "fleet=one_each",
+        "baselines=[]", "fleet=one_each", "report=figures",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = json.loads((result_of(tmp_path) / "summary.json").read_text())
@@ -145,14 +122,12 @@ def test_several_hardware_and_a_pair_without_curves(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["+hardware=a1000"], "Did you mean 'a100'"),
         (["-m", "+hardware=a1000,a100"], "Did you mean 'a100'"),
         (["policy.zeta=2"], "policy.zeta=2.0: expected a number from 0"),
         (["policy.zta=1"], "policy.zta: no such setting. Did you mean 'zeta'"),
         (["workload=csv"], "workload.path"),
         (["workload=csv", "workload.path=nowhere.csv"], "nowhere.csv"),
         (["workload.limit=0"], "workload.limit"),
-        (["policy.min_share=2", *SMALL], "lower bounds of"),
         (["fleet.devices=10"], "The fleet is too small"),
         (["hardware=b200"], "None of the chosen pairs"),
         (["model=qwen3_8b"], "None of the chosen pairs"),
@@ -161,37 +136,43 @@ def test_several_hardware_and_a_pair_without_curves(tmp_path):
         (["curve.name=linear"], "linear"),
         (["baselines=[rond_robin]"], "Did you mean 'round_robin'"),
         (["nonsense"], "nonsense"),
-        (["--resolve"], "resolve"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_a_message_a_non_zero_exit_and_no_traceback(tmp_path, words, message):
-    done = llmsim(tmp_path, *words)
+    done = llmsim_here(tmp_path, *words)
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outputs/**/summary.json"))
 
 
-def test_help_lists_the_choices(tmp_path):
-    done = llmsim(tmp_path, "--help")
-    assert done.returncode == 0
-    assert "round_robin" in done.stdout
-    assert "azure_conv" in done.stdout
-    assert not (tmp_path / "outputs").exists()
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [  # refused by our reading of the words, by a run, by Hydra's
+        (["+hardware=a1000"], "Did you mean 'a100'"),
+        (["policy.min_share=2", *SMALL], "lower bounds of"),
+        (["--resolve"], "resolve"),
+    ],
+)
+def test_a_process_that_is_given_bad_input_ends_with_the_message_alone(tmp_path, words, message):
+    done = llmsim(tmp_path, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_the_configuration_can_be_shown_without_running(tmp_path):
-    done = llmsim(tmp_path, "+hardware=a100", "--cfg", "job")
-    assert done.returncode == 0
-    assert "zeta: 0.5" in done.stdout
-
-
-@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]])
-def test_nothing_heavy_is_imported_to_show_the_choices(tmp_path, words):
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [(["--help"], ["round_robin", "azure_conv"]), (["+hardware=a100", "--cfg", "job"], ["zeta: 0.5"])],
+)
+def test_the_choices_and_the_settings_are_shown_without_running_or_importing_what_runs(
+    tmp_path, words, shown
+):
     script = (
         "import sys, runpy\n"
         f"sys.argv = ['llmsim', *{words!r}]\n"
-        "try:\n    runpy.run_module('llmsim', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+        "try:\n    runpy.run_module('llmsim', run_name='__main__')\nexcept SystemExit as left:\n"
+        "    assert not left.code\n"
         "heavy = {'numpy', 'matplotlib', 'lmfit', 'ortools', 'pyarrow', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -199,11 +180,13 @@ def test_nothing_heavy_is_imported_to_show_the_choices(tmp_path, words):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+    assert all(text in done.stdout for text in shown)
+    assert not list(tmp_path.glob("outputs/**/summary.json"))
 
 
 @pytest.mark.parametrize("redirection", ["| head -1", ">&-", "2>&-", "> /dev/full"])
 def test_a_closed_or_full_output_loses_no_result(tmp_path, redirection):
-    words = f"{sys.executable} -m llmsim {' '.join(SMALL)} baselines=[] {redirection}"
+    words = f"{sys.executable} -m llmsim {' '.join(SMALL)} baselines=[] report=figures {redirection}"
     done = subprocess.run(words, shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert (result_of(tmp_path) / "report.html").exists()
+    assert (result_of(tmp_path) / "queries.parquet").exists()
     assert "Traceback" not in done.stderr

@@ -39,7 +39,7 @@ class Engine(Protocol):
         """Serve one batch and say what it took; a batch of one under the serial discipline.
 
         A batch keeps all its places until its longest answer ends: `max(tau_out) - 1` decode steps, each of
-        the whole batch. Each query is given its own tokens.
+        the whole batch. Each query is given its own tokens. (A server elsewhere batches as it does.)
         """
         ...
 
@@ -120,10 +120,14 @@ class StepEngine(Engine, Protocol):
 
 @runtime_checkable
 class WarmingEngine(Protocol):
-    """An engine that runs iterations and can prepare for them before a clock runs that does not wait."""
+    """An engine that can prepare for its work before any of it is measured."""
 
-    def warm(self) -> None:
-        """After `begin`: settle and capture what the expected queries will need."""
+    def warm(self, later: bool) -> None:
+        """After `expect`, and `begin` where it runs iterations: settle, and capture what will be needed.
+
+        Args:
+            later: whether more may be prepared between two pieces of work; on the wall clock it may not.
+        """
         ...
 
 

@@ -130,6 +130,7 @@ def refit(
     theta = np.clip(theta, least, most)
 
     def state(evaluated: Evaluated) -> tuple[float, FloatArray, FloatArray]:
+        """Cost, gradient and approximate Hessian where the form was evaluated."""
         value, slope = evaluated
         residual = (value - measured) * weight
         pull, curvature = _loss(form, residual)

@@ -51,11 +51,19 @@ class Form(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in `conf/curve`."""
+        ...
+
     @property
-    def relative(self) -> bool: ...
+    def relative(self) -> bool:
+        """Whether errors are weighted by 1/measured."""
+        ...
+
     @property
-    def robust_scale(self) -> float | None: ...
+    def robust_scale(self) -> float | None:
+        """The relative error beyond which a trial's pull is bounded."""
+        ...
 
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters, in the order of every theta."""

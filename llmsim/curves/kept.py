@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import logging
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, ParamSpec
 
 from llmsim.curves import library, store
 from llmsim.curves.form import Form
@@ -32,6 +35,8 @@ _LIBRARIES = ("numpy", "scipy", "lmfit")
 # What a fit depends on besides its arguments.
 _CODE = ("curves", "trials", "data/curves")
 
+P = ParamSpec("P")
+
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
@@ -39,36 +44,43 @@ class Asked:
 
     Attributes:
         trials: all trials; compared by their hash.
-        system, model, n_devices, kv_cache, form: as in `llmsim.curves.library.fit`.
         trials_sha256: of the trials.
+        about: the other arguments of `llmsim.curves.library.fit`, by name, defaults included.
     """
 
     trials: Trials = dataclasses.field(compare=False, repr=False)
-    system: str
-    model: str
-    n_devices: int | None
-    kv_cache: bool | None
-    form: str | Form
     trials_sha256: str
+    about: tuple[tuple[str, Any], ...]
+
+    @property
+    def form(self) -> str | Form:
+        """The form that was asked for."""
+        form: str | Form = dict(self.about)["form"]
+        return form
 
 
-def fit(
-    trials: Trials,
-    *,
-    system: str,
-    model: str,
-    n_devices: int | None = None,
-    kv_cache: bool | None = None,
-    form: str | Form = "auto",
-) -> FittedCurve:
-    """As `llmsim.curves.library.fit`, but a fit that was made before is not made again.
+def _keeping(make: Callable[P, FittedCurve]) -> Callable[P, FittedCurve]:
+    """A function of the same arguments that makes no curve twice."""
+    signature = inspect.signature(make)
 
-    A curve that comes from a file has no left-out predictions, only their errors.
+    def kept(*args: P.args, **kwargs: P.kwargs) -> FittedCurve:
+        """As `llmsim.curves.library.fit`, but a fit that was made before is not made again.
 
-    Raises:
-        NoCurve, InputError: as the library does.
-    """
-    return _held(Asked(trials, system, model, n_devices, kv_cache, form, trials.sha256))
+        A curve that comes from a file has no left-out predictions, only their errors.
+
+        Raises:
+            NoCurve, InputError: as the library does.
+        """
+        asked = signature.bind(*args, **kwargs)
+        asked.apply_defaults()
+        about = dict(asked.arguments)
+        trials: Trials = about.pop("trials")
+        return _held(Asked(trials, trials.sha256, tuple(about.items())))
+
+    return kept
+
+
+fit = _keeping(library.fit)
 
 
 def cache_folder() -> Path | None:
@@ -104,14 +116,7 @@ def _held(asked: Asked) -> FittedCurve:
 
 
 def _fit(asked: Asked) -> FittedCurve:
-    return library.fit(
-        asked.trials,
-        system=asked.system,
-        model=asked.model,
-        n_devices=asked.n_devices,
-        kv_cache=asked.kv_cache,
-        form=asked.form,
-    )
+    return library.fit(asked.trials, **dict(asked.about))
 
 
 def _is_ours(form: str | Form) -> bool:
@@ -121,7 +126,7 @@ def _is_ours(form: str | Form) -> bool:
 
 def _key(asked: Asked) -> str:
     form = asked.form if isinstance(asked.form, str) else [asked.form.name, dataclasses.asdict(asked.form)]  # type: ignore[call-overload]
-    parts = [asked.trials_sha256, asked.system, asked.model, asked.n_devices, asked.kv_cache, form, _code()]
+    parts = [asked.trials_sha256, {**dict(asked.about), "form": form}, _code()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from llmsim.measurement.campaign import energy_of
 from llmsim.measurement.contract import Meter
 
+IDLE_UNKNOWN = "the idle power is not known: time without work is taken off at the window's mean power"
 # A window is at least so long, s; longer where a meter asks for it.
 LEAST_WINDOW_S = 1.0
+# Part of a window in which nothing ran, above which it matters what the device drew meanwhile.
+MUCH_IDLE = 0.02
 
 
 @dataclass
@@ -110,6 +113,8 @@ class Grouped:
         if joules is not None:
             idle_j = (joules / window_s if self.idle_w is None else self.idle_w) * idle_s
             joules -= idle_j
+            if self.idle_w is None and idle_s > MUCH_IDLE * window_s:
+                warnings = [*warnings, IDLE_UNKNOWN]
         if joules is not None and joules <= 0:
             warnings.append(
                 f"a window of {window_s:.2f} s has fewer joules than the hardware's idle power takes in it "

@@ -249,17 +249,22 @@ class Recorded:
 
     def _wake(self, doing: str) -> None:
         """Open the engine, and bring its batch to where the journal ends."""
+        if self._engine is not None and (doing == "serve" or self._awake):
+            return
+        self._keep(self._grouped.flush())  # what follows is nobody's work
+        opened = self._engine is None
         if self._engine is None:
             self._engine = self._opened()
             for tau_in, tau_out in self._expected:
                 self._engine.expect(tau_in, tau_out)
-        if doing == "serve" or self._awake:
+        if doing != "serve":
+            self._awake = True
+            if self._begun is not None:
+                self._stepping().begin(*self._begun)
+        if isinstance(self._engine, WarmingEngine) and (opened or doing != "serve"):
+            self._engine.warm(later=self._wall is None)
+        if doing == "serve":
             return
-        self._awake = True
-        if self._begun is not None:
-            self._stepping().begin(*self._begun)
-            if self._wall is not None and isinstance(self._engine, WarmingEngine):
-                self._engine.warm()
         for instance, held in self._held.items():
             if held:  # each has had its next token already: the last step is done again, and not counted
                 self._stepping().prefill(instance, list(held), [count - 1 for count in held.values()])

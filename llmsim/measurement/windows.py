@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from llmsim.measurement.grouped import IDLE_UNKNOWN
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -18,6 +20,7 @@ class Windows:
         seconds: length, s.
         idle_s: seconds in which none ran.
         counted_j, idle_j: joules counted, and taken off for these seconds; None: no figure.
+        assumed: whether the idle power was not known in any, and taken for the mean power.
     """
 
     pieces: tuple[int, ...]
@@ -25,6 +28,7 @@ class Windows:
     idle_s: tuple[float, ...]
     counted_j: tuple[float | None, ...]
     idle_j: tuple[float | None, ...]
+    assumed: bool = False
 
     @classmethod
     def of(cls, entries: Sequence[Mapping[str, Any]]) -> Windows:
@@ -52,6 +56,7 @@ class Windows:
             tuple(group[0]["idle_s"] for group in groups),
             tuple(counted),
             tuple(idle_j),
+            any(IDLE_UNKNOWN in group[0]["warnings"] for group in groups),
         )
 
     def said(self) -> str:
@@ -74,7 +79,8 @@ class Windows:
         if not counted_j:
             return f"{text}."
         off_j = math.fsum(idle for idle, _ in known)
-        return f"{text}, for which {off_j:.4g} J were taken off, {off_j / counted_j:.1%} of what was counted."
+        how = " (the idle power is not known: at each window's mean power)" if self.assumed else ""
+        return f"{text}, for which {off_j:.4g} J were taken off{how}, {off_j / counted_j:.1%} of all joules."
 
 
 def overhead(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 from llmsim.errors import InputError
-from llmsim.policies.bounds import Bounds, check_feasible
+from llmsim.policies.bounds import Bounds, Room, check_feasible
 from llmsim.policies.flow import CountProblem
 from llmsim.policies.sifting import Guess, sift
 from llmsim.policies.ties import find_ties
@@ -59,17 +59,18 @@ def assign(
         if not np.all(np.isfinite(cost[:, column]) | ~eligible[:, column]):
             raise InputError(f"The cost of some query on {name} is not finite.")
     check_feasible(count, eligible, bounds)
-    ties = find_ties(CountProblem(cost, count, eligible, bounds))
+    whole = CountProblem(cost, count, eligible, Room.apart(bounds))
+    ties = find_ties(whole)
     problem = ties.condensed()
     solved = sift(problem, None if start is None else Guess(ties.classes(start)))
     if solved is None:  # more deployments than `check_feasible` tries all sets of
         raise InputError("The bounds on the deployments' numbers of queries cannot all be met.")
     flow = ties.dealt(solved.table(problem.count).astype(np.int64, copy=False))
-    prices = solved.prices[ties.class_of]
+    prices = ties.room().prices(solved.prices)
     return Assignment(
         flow=flow,
         objective=total(cost, flow),
-        lower_bound=CountProblem(cost, count, eligible, bounds).dual_value(prices),
+        lower_bound=whole.dual_value(prices),
         prices=prices,
         solver=SOLVER
         if len(solved.rows) == len(problem.count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from llmsim.errors import InputError
 
 # With more deployments than this, only single ones and all of them together are checked beforehand.
 _ALL_SUBSETS = 12
+# A price within this part of the constants that it is a sum of is rounding: the bound does not bind.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,104 @@ class Bounds:
         Args:
             prices: positive where the lower bound binds, negative where the upper does, shape (k,).
         """
-        least = np.where(prices < 0, self.upper, self.lower)
-        most = np.where(prices > 0, self.lower, self.upper)
+        least, most = self.kept_at(prices)
         return float(np.sum(np.maximum(least - load, 0) + np.maximum(load - most, 0)))
+
+    def kept_at(self, prices: FloatArray) -> tuple[IntArray, IntArray]:
+        """The least and the most queries of each deployment that agree with prices, both of shape (k,)."""
+        return np.where(prices < 0, self.upper, self.lower), np.where(prices > 0, self.lower, self.upper)
 
     def value(self, prices: FloatArray) -> float:
         """The bounds' part of a dual value."""
         return float(np.sum(prices * np.where(prices > 0, self.lower, self.upper)))
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the columns of a problem have room for; deployments that differ by constants share one.
+
+    The price of a column is that of a deployment which costs what the column says. One that is dearer by a
+    constant has a price higher by that constant, so that a query costs the same on both at their prices.
+
+    Attributes:
+        bounds: on each of k deployments.
+        column_of: each deployment's column, shape (k,).
+        dearer: what a query costs more there than its column says, shape (k,); 0 for the cheapest.
+    """
+
+    bounds: Bounds
+    column_of: IntArray
+    dearer: FloatArray
+
+    @classmethod
+    def apart(cls, bounds: Bounds) -> Room:
+        """A column for each deployment."""
+        size = len(bounds.names)
+        return cls(bounds, np.arange(size), np.zeros(size))
+
+    def prices(self, prices: FloatArray) -> FloatArray:
+        """Prices of the deployments, shape (k,), from those of the columns."""
+        shared: FloatArray = prices[self.column_of] + self.dearer
+        return shared
+
+    def filled(self, load: IntArray) -> IntArray:
+        """Queries of each deployment at the least cost, shape (k,), where the columns have so many.
+
+        Each gets its least; what is left goes to the cheapest that have room, what has none to the last.
+        """
+        parts = np.zeros(len(self.column_of), dtype=np.int64)
+        for column, total in enumerate(load.tolist()):
+            members = self._cheapest_first(column)
+            lower, upper = self.bounds.lower[members], self.bounds.upper[members]
+            least = _poured(total, lower)
+            parts[members] = least + _poured(total - int(least.sum()), upper - lower)
+            parts[members[-1]] += total - int(parts[members].sum())
+        return parts
+
+    def marginal(self, load: IntArray) -> tuple[FloatArray, FloatArray]:
+        """What one query more costs each column beside its own cost, and what one less saves it.
+
+        Returns:
+            Both by column; infinite where there is no room for one more, minus infinity where none can go.
+        """
+        filled, size = self.filled(load), len(load)
+        more, less = np.full(size, np.inf), np.full(size, -np.inf)
+        roomy, freed = filled < self.bounds.upper, filled > self.bounds.lower
+        np.minimum.at(more, self.column_of[roomy], self.dearer[roomy])
+        np.maximum.at(less, self.column_of[freed], self.dearer[freed])
+        return more, less
+
+    def scaled(self, part: float) -> Room:
+        """The room for a part of the queries."""
+        return replace(self, bounds=self.bounds.scaled(part))
+
+    def left(self, fixed: IntArray) -> Room:
+        """What is left once the columns have some queries."""
+        return replace(self, bounds=self.bounds.less(self.filled(fixed)))
+
+    def mismatch(self, load: FloatArray, prices: FloatArray) -> float:
+        """By how many queries the columns' load misses the bounds, as in `Bounds.mismatch`."""
+        own = self.prices(prices)
+        own[np.abs(own) <= _ROUNDING * self.dearer.max(initial=0.0)] = 0.0
+        least, most = self.bounds.kept_at(own)
+        low, high = (np.bincount(self.column_of, weights=ends, minlength=len(load)) for ends in (least, most))
+        return float(np.sum(np.maximum(low - load, 0) + np.maximum(load - high, 0)))
+
+    def value(self, prices: FloatArray) -> float:
+        """The room's part of a dual value."""
+        return self.bounds.value(self.prices(prices))
+
+    def _cheapest_first(self, column: int) -> IntArray:
+        members = np.flatnonzero(self.column_of == column)
+        ordered: IntArray = members[np.argsort(self.dearer[members], kind="stable")]
+        return ordered
+
+
+def _poured(total: int, room: IntArray) -> IntArray:
+    """A number of queries over places in order, each filled before the next."""
+    before = np.concatenate([[0], np.cumsum(room)[:-1]])
+    parts: IntArray = np.clip(total - before, 0, room)
+    return parts
 
 
 def bounds_of(names: Sequence[str], lower: Sequence[int], upper: Sequence[int | None], total: int) -> Bounds:

@@ -58,8 +58,8 @@ class EnergySlo:
     """The least predicted energy among those predicted to be done in time, or else the soonest done.
 
     Attributes:
-        slo_s: seconds from arrival within which a query should be done; must be given, as no time suits all
-            models and hardware.
+        slo_s: seconds from arrival within which a query should be done; no time suits all models and
+            hardware, so `conf/` takes the run's own `slo.latency_s`, and there is no other default.
         predictor: as in OnlineObjective.
     """
 
@@ -70,7 +70,8 @@ class EnergySlo:
         if self.slo_s is None:
             raise InputError(
                 "policy.slo_s: say within how many seconds of its arrival a query should be done, such as "
-                "policy.slo_s=60; among baselines: {name: energy_slo, slo_s: 60}."
+                "slo.latency_s=60, which is asked of the run and taken here too, or policy.slo_s=60 for the "
+                "policy alone; among baselines: {name: energy_slo, slo_s: 60}."
             )
         if not (math.isfinite(self.slo_s) and self.slo_s > 0):
             raise InputError(f"policy.slo_s={self.slo_s}: expected a positive number of seconds.")

@@ -97,6 +97,7 @@ def timeline(figure: Figure, summary: Row, table: pa.Table, palette: Palette) ->
     names = list(dict.fromkeys(palette.group(name) for name in found))
 
     def levels(key: str) -> list[F]:
+        """A figure over time, summed over the deployments of each group."""
         return [
             np.sum([part[key] for name, part in found.items() if palette.group(name) == group], axis=0)
             for group in names

@@ -25,11 +25,13 @@ class Settings:
         energy_interval_pct: half-width of one measured energy, per cent; None: not known.
         energy_interval_source: how it is known.
         targets: the largest gap, per cent, by the figure's dotted key.
+        seeds: of the runs; empty: the configuration's.
     """
 
     energy_interval_pct: float | None = None
     energy_interval_source: str | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
 
 
 def summarise(found: Sequence[Rows], every: Sequence[int], settings: Settings) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def summarise(found: Sequence[Rows], every: Sequence[int], settings: Settings) -
     first = found[0]
     return {
         "schema_version": SCHEMA_VERSION,
+        "seed": every[0],
         "llmsim_version": llmsim.__version__,
         "rows": {label: dict(row) for label, row in first.items()},
         "ranking": _ranking(found, settings),
@@ -62,13 +65,12 @@ def _ranking(found: Sequence[Rows], settings: Settings) -> dict[str, Any]:
         for side in ("measured", "simulated")
     }
     pairs = ranking.pairs(sides["measured"], sides["simulated"], settings.energy_interval_pct)
-    if len(found) > 1:
-        source: str | None = f"paired differences over {len(found)} seeds, {LEVEL:.0%}"
-    else:
-        source = settings.energy_interval_source
+    source = settings.energy_interval_source
+    if len(found) > 1 and settings.energy_interval_pct is None:
+        source = f"paired differences over {len(found)} seeds, {LEVEL:.0%}"
     return {
         "figure": RANKED,
-        "interval_pct": settings.energy_interval_pct if len(found) == 1 else None,
+        "interval_pct": settings.energy_interval_pct,
         "interval_source": source,
         "order": {side: sorted(rows, key=lambda label: rows[label][0]) for side, rows in sides.items()},
         "pairs": [pair.record() for pair in pairs],

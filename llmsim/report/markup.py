@@ -13,8 +13,16 @@ from llmsim.report.sheet import Sheet
 UNIT = re.compile(r"(\d) (%|[µmkMGTP]?[JsW])(?!\w)")
 
 
+# Columns that stand side by side on a page of 1,200 pixels without scrolling; more stand below each other.
+MOST_COLUMNS = 13
+
+
 def sheet_table(sheet: Sheet, first: str) -> str:
-    """A sortable table of a sheet; a column's unit and meaning stand in its heading."""
+    """Sortable tables of a sheet, one where its columns fit; units and meanings stand in the headings."""
+    return "\n".join(_sheet_table(part, first) for part in sheet.parts(MOST_COLUMNS))
+
+
+def _sheet_table(sheet: Sheet, first: str) -> str:
     rows = []
     strong = [' class="strong"' if column.strong else "" for column in sheet.columns]
     for r, (label, found) in enumerate(sheet.rows):

@@ -96,6 +96,7 @@ def mean_level(start_s: F, end_s: F, rate: F, edges: F) -> F:
     """
 
     def integral_to_edges(at: F) -> F:
+        """What all would contribute up to each edge if none that starts at `at` ended."""
         order = np.argsort(at, kind="stable")
         sorted_at, weight = at[order], rate[order]
         reached = np.searchsorted(sorted_at, edges, side="right")

@@ -155,6 +155,20 @@ class Sheet:
             found.setdefault(column.group, []).append(c)
         return list(found.items())
 
+    def parts(self, most: int) -> list[Sheet]:
+        """The sheet in as few parts as have about `most` columns each; groups stay whole."""
+        number = max(math.ceil(len(self.columns) / most), 1)
+        parts: list[list[int]] = [[] for _ in range(number)]
+        for _, columns in self.groups():
+            middle = (columns[0] + columns[-1] + 1) / 2
+            parts[int(middle * number / len(self.columns))] += columns
+        return [self._part(columns) for columns in parts if columns or number == 1]
+
+    def _part(self, columns: Sequence[int]) -> Sheet:
+        rows = ((label, tuple(found[c] for c in columns)) for label, found in self.rows)
+        kept = tuple(self.columns[c] for c in columns), tuple(self.scales[c] for c in columns)
+        return Sheet(*kept, tuple(rows), self.leads)
+
     def group_title(self, name: str, columns: Sequence[int]) -> str:
         """What stands over a group: its name, and the unit where several columns share it."""
         unit = self.scales[columns[0]].unit

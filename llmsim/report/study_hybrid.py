@@ -149,6 +149,7 @@ def _by_threshold(
     records: Sequence[Record], workload: str, small: str, big: str
 ) -> Callable[[Figure], tuple[str, str]]:
     def panel(key: str, value: str, label: str) -> Panel:
+        """One figure against the threshold on one key, a line a curve."""
         lines = []
         for way, colour in COLOURS.items():
             rows = [r for r in records if (r["workload"], r["curves"], r["key"]) == (workload, way, key)]
@@ -158,6 +159,7 @@ def _by_threshold(
         return Panel(f"threshold ({KEYS[key]})", label, lines, ("log", "linear"))
 
     def draw(figure: Figure) -> tuple[str, str]:
+        """Draw the panels; title and caption."""
         figure.set_size_inches(10.6, 4.3)
         draw_panels(
             figure,
@@ -179,6 +181,7 @@ def _by_host(
     records: Sequence[Record], workloads: Sequence[str], small: str, big: str
 ) -> Callable[[Figure], tuple[str, str]]:
     def panel(workload: str, value: str, label: str) -> Panel:
+        """One figure of one workload against the host's power."""
         lines = []
         for way in (FITTING, GPU_ONLY):
             for rule, dashes in (("ideal", ()), ("best tau_out", (5.0, 2.0))):
@@ -190,6 +193,7 @@ def _by_host(
         return Panel(f"power of {big}'s host (W)", label, lines, title=workload)
 
     def draw(figure: Figure) -> tuple[str, str]:
+        """Draw the panels; title and caption."""
         figure.set_size_inches(11.2, 4.5)
         draw_panels(
             figure,

@@ -72,6 +72,7 @@ def charts(records: Sequence[Record]) -> dict[str, Callable[[Figure], tuple[str,
 
 def _chart(of: Sequence[Record], n: int) -> Callable[[Figure], tuple[str, str]]:
     def draw(figure: Figure) -> tuple[str, str]:
+        """Draw the panels; title and caption."""
         figure.set_size_inches(10.6, 4.3)
         draw_panels(
             figure,

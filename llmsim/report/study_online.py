@@ -141,6 +141,7 @@ def charts(tables: Tables) -> dict[str, Callable[[Figure], tuple[str, str]]]:
     """Energy, accuracy and wait against zeta; the same against the rate of arrivals."""
 
     def by_zeta(figure: Figure) -> tuple[str, str]:
+        """Draw the figures over zeta; title and caption."""
         figure.set_size_inches(10.6, 4.5)
         label = "zeta (1: energy alone)"
         _three(figure, [r for r in tables["zeta"] if r["zeta"] is not None], "zeta", label, "linear")
@@ -151,6 +152,7 @@ def charts(tables: Tables) -> dict[str, Callable[[Figure], tuple[str, str]]]:
         return "The online study over zeta, as its script did it and as it should be", caption
 
     def by_rate(figure: Figure) -> tuple[str, str]:
+        """Draw the figures over the rate; title and caption."""
         figure.set_size_inches(10.6, 4.5)
         _three(figure, tables["rate"], "rate_per_s", "queries a second", "log")
         caption = "The same queries at each rate; the script takes ten at each of so many ticks a second."

@@ -146,6 +146,7 @@ def plan_table(run: Run) -> pa.Table:
     nothing = np.full(len(prices.tau_in), np.nan)
 
     def predicted(column: str) -> pa.Array:
+        """A cost of each query where it goes, by the curve."""
         table = [getattr(cost, column) for cost in prices.costs]
         values = np.column_stack([nothing if item is None else item for item in table])[
             prices.pair_of, chosen

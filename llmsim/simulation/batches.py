@@ -109,7 +109,7 @@ class Line:
         self._free = list(numbers)  # ascending, hence already a heap
         self._serving: dict[int, tuple[int, ...]] = {}
         self._waiting: deque[int] = deque()
-        self._ends = {number: Alarm(clock, self._end, first=True, number=number) for number in numbers}
+        self._ends: dict[int, Alarm] = {}  # of the instances that ever served
         self._late = Alarm(clock, self._come_late)
         self._wait = Alarm(clock, self._waited, first=True)
         self._wait_s = -inf  # when the wait alarm was last set for
@@ -169,7 +169,10 @@ class Line:
         self._serving[number] = batch
         if bench.freed_in_start_order:
             end_s = self._freed_s = max(self._freed_s, end_s)
-        self._ends[number].set(end_s)
+        alarm = self._ends.get(number)
+        if alarm is None:
+            alarm = self._ends[number] = Alarm(bench.floor.clock, self._end, first=True, number=number)
+        alarm.set(end_s)
 
     def _end(self, alarm: Alarm) -> None:
         alarm.rearm()

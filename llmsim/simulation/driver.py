@@ -98,6 +98,7 @@ class Ask:
         view, done = self.view, self._done
 
         def left(query: int) -> None:
+            """Tell the view and the policy that a query is done."""
             deployment = book.deployment[query]
             view.done(query, deployment, clock.now, book.tau_out[query])
             if done is not None:
@@ -169,6 +170,7 @@ def _sender(book: Book, stations: Sequence[Station], route: Router) -> Callable[
     view = route.view if isinstance(route, Ask) and route.predicts else None
 
     def send(query: int) -> None:
+        """Route a query, and let it arrive where it goes."""
         chosen = route(query, tau_in[query], tau_out[query])
         if view is not None:
             book.predicted[query] = max(math.ceil(view.length), 1)

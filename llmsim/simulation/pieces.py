@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf, nan
 from typing import NamedTuple
 
 import numpy as np
 
-from llmsim.backends.contract import Advance, Engine, PhaseEngine, StepEngine, Work
+from llmsim.backends.contract import Advance, Engine, PhaseEngine, StepEngine, TimedEngine, Work
 from llmsim.backends.phase import PhaseCosts, SparingCosts, Step, over_limit_j
 from llmsim.curves.cost import IntArray
 from llmsim.errors import InputError
@@ -21,7 +21,7 @@ class Seen(NamedTuple):
     Attributes:
         phase: serve (a whole batch), prefill or decode.
         instance: where; -1: a whole batch's is not told.
-        query: the first of those that a prefill lets in; -1 otherwise.
+        begin_s: when it begins, on the run's clock; NaN for a whole batch, which is not told.
         tokens: prompt tokens of each query that it reads.
         batch: queries in it.
         context_tokens: over all queries, that its first decode step attends to.
@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 
     phase: str
     instance: int
-    query: int
+    begin_s: float
     tokens: tuple[int, ...]
     batch: int
     context_tokens: int
@@ -48,7 +48,7 @@ class Piece(NamedTuple):
         number: of the deployment's pieces, in order.
         phase, instance, batch, context_tokens, steps: as in `Seen`.
         prompt_tokens: that it reads.
-        begin_s: when it begins, on the run's clock.
+        begin_s: when it begins, on the run's clock; NaN for a batch of a deployment with several instances.
         measured_s, measured_first_s, measured_j: seconds, seconds to the first token, and joules.
         busy_s: of the measured seconds, those in which the engine worked.
         predicted_s, predicted_first_s, predicted_j: the same by the simulator's costs.
@@ -81,6 +81,7 @@ class Witness:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._held: dict[int, dict[int, int]] = {}  # tokens of each query in each batch
+        self._begin_s = nan
         self.seen: list[Seen] = []
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
@@ -96,7 +97,7 @@ class Witness:
         took = self._engine.serve(tau_in, tau_out)
         size, steps = len(tau_in), max(tau_out) - 1
         self.seen.append(
-            Seen("serve", -1, -1, tuple(tau_in), size, sum(tau_in) + size, steps, took, tuple(tau_out))
+            Seen("serve", -1, nan, tuple(tau_in), size, sum(tau_in) + size, steps, took, tuple(tau_out))
         )
         return took
 
@@ -109,17 +110,24 @@ class Witness:
         """See `StepEngine`."""
         took = self._stepping.prefill(instance, queries, tokens)
         self._held[instance].update((query, n + 1) for query, n in zip(queries, tokens, strict=True))
-        self.seen.append(Seen("prefill", instance, queries[0], tuple(tokens), len(queries), 0, 0, took))
+        self.seen.append(Seen("prefill", instance, self._begin_s, tuple(tokens), len(queries), 0, 0, took))
         return took
 
     def decode(self, instance: int, most_steps: int, until_s: float) -> Work:
         """See `StepEngine`."""
         took = self._stepping.decode(instance, most_steps, until_s)
         held = self._held[instance]
-        self.seen.append(Seen("decode", instance, -1, (), len(held), sum(held.values()), took.steps, took))
+        context = sum(held.values())
+        self.seen.append(Seen("decode", instance, self._begin_s, (), len(held), context, took.steps, took))
         for query in held:
             held[query] += took.steps
         return took
+
+    def at(self, start_s: float) -> None:
+        """See `TimedEngine`."""
+        self._begin_s = start_s
+        if isinstance(self._engine, TimedEngine):
+            self._engine.at(start_s)
 
     def release(self, instance: int, queries: Sequence[int]) -> None:
         """See `StepEngine`."""
@@ -148,34 +156,19 @@ def beside(seen: Sequence[Seen], costs: Engine, ledger: Ledger, index: int) -> l
     """
     found = []
     teller: Teller | None = None
-    for number, (one, begin_s) in enumerate(zip(seen, begins(seen, ledger, index), strict=True)):
+    alone = ledger.deployments[index].instances == 1
+    batches = iter(np.unique(ledger.start_s[ledger.deployment == index]).tolist())
+    for number, one in enumerate(seen):
+        begin_s = one.begin_s
         if one.phase == "serve":
+            begin_s = next(batches) if alone else nan
             told = costs.serve(one.tokens, one.answers)
             predicted = told.runtime_s, told.first_token_s, nan if told.energy_j is None else told.energy_j
         else:
             teller = teller or Teller(_phases(costs, ledger.deployments[index].name), seen)
-            predicted = teller.tell(one, begin_s)
+            predicted = teller.tell(one)
         found.append(_piece(number, one, begin_s, predicted))
     return found
-
-
-def begins(seen: Sequence[Seen], ledger: Ledger, index: int) -> Iterator[float]:
-    """When each piece begins, on the run's clock: as the one before it ends, or when a query came.
-
-    NaN for whole batches of several instances, as it is not told whose they are.
-    """
-    clock_s: dict[int, float] = {}
-    batches = iter(np.unique(ledger.start_s[ledger.deployment == index]).tolist())
-    alone = ledger.deployments[index].instances == 1
-    for one in seen:
-        if one.phase == "serve":
-            yield next(batches) if alone else nan
-            continue
-        begin_s = clock_s.get(one.instance, -inf)
-        if one.query >= 0:
-            begin_s = max(begin_s, float(ledger.start_s[one.query]))
-        yield begin_s
-        clock_s[one.instance] = begin_s + one.took.runtime_s
 
 
 class Teller:
@@ -188,12 +181,8 @@ class Teller:
         self._spare_j: dict[int, float] = {}
         self._end_s: dict[int, float] = {}
 
-    def tell(self, one: Seen, begin_s: float) -> tuple[float, float, float]:
-        """Seconds, seconds to the first token, and joules of the next piece.
-
-        Args:
-            begin_s: when it began: that it did so after a while saves joules.
-        """
+    def tell(self, one: Seen) -> tuple[float, float, float]:
+        """Seconds, seconds to the first token, and joules of the next piece."""
         if one.phase == "decode":
             seconds, joules = _steps_cost(self._steps[one.batch], one.batch, one.context_tokens, one.steps)
             if self._sparing is not None and self._sparing.budget is not None:
@@ -201,16 +190,16 @@ class Teller:
                 self._spare_j[one.instance] = self._spare_j.get(one.instance, 0.0) + saved_j
             first_s = 0.0
         else:
-            seconds, joules = self._pass(one, begin_s)
+            seconds, joules = self._pass(one)
             first_s = seconds
-        self._end_s[one.instance] = begin_s + one.took.runtime_s
+        self._end_s[one.instance] = one.begin_s + one.took.runtime_s
         return seconds, first_s, joules
 
-    def _pass(self, one: Seen, begin_s: float) -> tuple[float, float]:
+    def _pass(self, one: Seen) -> tuple[float, float]:
         if self._sparing is None or self._sparing.budget is None:
             return self._costs.prefill(one.tokens)
         budget = self._sparing.budget
-        idle_s = begin_s - self._end_s.get(one.instance, begin_s)
+        idle_s = one.begin_s - self._end_s.get(one.instance, one.begin_s)
         spare_j = budget.after(self._spare_j.get(one.instance, budget.most_j), idle_s, 0.0)
         seconds, joules = self._sparing.spared(one.tokens, spare_j)
         self._spare_j[one.instance] = budget.after(spare_j, seconds, joules)

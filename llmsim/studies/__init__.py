@@ -1,1 +1,1 @@
-"""The studies of Wilkins et al., done as they were done and as they should be."""
+"""Computations over runs: the studies of Wilkins et al., and simulated runs held against measured ones."""

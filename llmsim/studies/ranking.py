@@ -61,17 +61,17 @@ def pairs(
 
     Args:
         measured, simulated: by label, a value for each repeat, in the same order.
-        interval_pct: half-width of the interval of a single measured value, per cent of it, for where there
-            are no repeats; None: not known. Two such values err independently.
+        interval_pct: half-width of the interval of a measured value, per cent of it; two such values err
+            independently. None: the interval is of the paired differences, and not known without repeats.
     """
     found = []
     for first, second in combinations(measured, 2):
         one, other = measured[first], measured[second]
         half_width: float | None = None
-        if len(one) > 1:
+        if interval_pct is not None:
+            half_width = interval_pct / 100.0 * math.hypot(_mean(one), _mean(other))
+        elif len(one) > 1:
             half_width = paired(other, one, LEVEL).half_width
-        elif interval_pct is not None:
-            half_width = interval_pct / 100.0 * math.hypot(one[0], other[0])
         found.append(
             Pair(
                 first, second, _mean(other) - _mean(one),

@@ -28,6 +28,7 @@ from llmsim.tasks.contest import Contest, Played
 from llmsim.tasks.fidelity_cases import Case, case_of
 from llmsim.tasks.inputs import Asked, Progress, fleet_of, workload_of
 from llmsim.tasks.objective import flat
+from llmsim.tasks.own import check_names
 from llmsim.tasks.provenance import provenance
 from llmsim.workload.queries import Queries
 
@@ -88,12 +89,14 @@ class Fidelity:
             from replications only.
         energy_interval_source: how it is known.
         targets: the largest gap that a figure may have in any row, per cent, by the figure's dotted key.
+        seeds: of the runs, the first of which is shown; empty: the configuration's, and its replications'.
     """
 
     case: str | None = None
     energy_interval_pct: float | None = None
     energy_interval_source: str | None = None
     targets: dict[str, Any] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)
 
     def run(self, config: Config, progress: Progress | None = None) -> Compared:
         """Play both and compare.
@@ -122,7 +125,10 @@ class Fidelity:
                 raise InputError(f"task.targets: no figure '{key}'. {did_you_mean(key, FIGURES, 'figure')}")
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
                 raise InputError(f"task.targets.{key}={limit}: expected per cent, a number of at least 0.")
-        return Settings(pct, source, {key: float(limit) for key, limit in targets.items()})
+        if any(seed < 0 for seed in self.seeds) or len({*self.seeds}) < len(self.seeds):
+            raise InputError(f"task.seeds={self.seeds}: expected whole numbers from 0 upwards, each once.")
+        limits = {key: float(limit) for key, limit in targets.items()}
+        return Settings(pct, source, limits, tuple(self.seeds))
 
 
 def compare(
@@ -140,16 +146,15 @@ def compare(
             "task=fidelity holds the simulator against measured runs: choose what measures, such as "
             "backend=torch, or play a journal by backend=recorded backend.path=FILE."
         )
-    queries, fleet = workload_of(config), fleet_of(config, progress)
+    check_names(config)
     asked = Asked.from_config(config)
+    every = settings.seeds or (config.seed, *seeds(config.seed, asked.replications)[: asked.replications - 1])
+    queries, fleet = workload_of(config, every[0]), fleet_of(config, progress)
     by_simulator = Contest(simulating(config), asked, fleet, BACKENDS.build("simulator"))
     contests = by_simulator, Contest(config, asked, fleet, backend)
     found: list[list[Row]] = []
-    rows, played = both(contests, queries, config.seed, progress)
+    rows, played = both(contests, queries, every[0], progress)
     found.append(rows)
-    every = [config.seed]
-    if asked.replications > 1:
-        every += seeds(config.seed, asked.replications - 1)
     for seed in every[1:]:
         found.append(both(contests, workload_of(config, seed), seed, progress)[0])
     summary = summarise([{row.label: held(row) for row in one} for one in found], every, settings)
@@ -159,7 +164,7 @@ def compare(
 
 def simulating(config: Config) -> Config:
     """The same run by the simulator."""
-    return replace(config, backend={"name": "simulator"}, backends={}, meters={})
+    return replace(config, backend={"name": "simulator"}, backends={}, meters={}, clock="simulated")
 
 
 def both(
@@ -201,7 +206,6 @@ def _facts(
 ) -> dict[str, Any]:
     """What was compared, and where it is from."""
     return {
-        "seed": config.seed,
         "workload": {"name": queries.name, "source": queries.source, "notes": list(queries.notes)},
         "queries": len(queries),
         "disciplines": {item.name: item.discipline for item in fleet.deployments},

@@ -11,7 +11,7 @@ from llmsim.config import Config, load_config, parse
 from llmsim.errors import InputError, did_you_mean
 
 # Words that a comparison says for itself.
-OTHERS = ("task=", "backend=", "trials.path=", "report=")
+OTHERS = ("task=", "backend=", "trials.path=", "report=", "hydra.", "-")
 
 
 @dataclass
@@ -24,8 +24,8 @@ class CaseFile:
         dates: when.
         provenance: how it was made, with which versions.
         trials: the table, in the same folder, of the trials of that card; None: the shipped ones.
-        energy_interval_pct, energy_interval_source, targets: as in `conf/task/fidelity.yaml`; a target is
-            the gap that the comparison is held to.
+        energy_interval_pct, energy_interval_source, seeds, targets: as in `conf/task/fidelity.yaml`; the
+            comparison is held to its targets.
     """
 
     words: list[str]
@@ -35,6 +35,7 @@ class CaseFile:
     trials: str | None = None
     energy_interval_pct: float | None = None
     energy_interval_source: str | None = None
+    seeds: list[int] = field(default_factory=list)
     targets: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,6 +102,7 @@ def case_of(name: str, config: Config | None = None, where: Path | None = None) 
         **loaded.task,
         "energy_interval_pct": file.energy_interval_pct,
         "energy_interval_source": file.energy_interval_source,
+        "seeds": file.seeds,
         "targets": file.targets,
     }
     trials = loaded.trials if file.trials is None else {**loaded.trials, "path": str(place / file.trials)}

@@ -113,7 +113,8 @@ def check_names(config: Config) -> None:
                 raise InputError(f"{group}.{name}={value}: expected a name, or settings.")
             registry = BACKENDS if group == "backends" else METERS
             named = value if isinstance(value, str) else value.get("name")
-            if named is not None and named not in registry.names():
+            played = group == "backends" and config.backend.get("name") == "recorded"  # it needs no other
+            if named is not None and named not in registry.names() and not played:
                 try:
                     registry.find(str(named))  # says what to install, where that is known
                 except InputError as error:

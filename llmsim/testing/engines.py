@@ -1,9 +1,9 @@
 """What every measuring engine must do.
 
->>> from llmsim.testing import EngineConformance
+>>> from llmsim.testing import EngineConformance, toy_deployment
 >>> class TestMine(EngineConformance):
 ...     def open_engine(self):
-...         return MyBackend(device="cpu").open(tiny_deployment())
+...         return MyBackend(device="cpu").open(toy_deployment())
 """
 
 from __future__ import annotations

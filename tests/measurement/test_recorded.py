@@ -105,6 +105,9 @@ def test_a_window_that_one_deployment_closes_has_joules_of_the_others_work(tmp_p
     with Journal(tmp_path / "j") as journal:
         grouped, pieces = Grouped([desk], clock=desk.clock, rest=desk.rest), Pieces(journal)
         both = [Recorded(name, Working, journal, grouped, pieces) for name in ("one", "two")]
+        for recorded in both:
+            recorded.serve((5,), (3,))  # a window is closed before an engine is opened
+            recorded.finish()
         for again in (False, True):
             for recorded in both:
                 recorded.run("optimal")

@@ -32,8 +32,8 @@ class Worker(Metronome):
         self.worked_s = 0.0
         self.warmed = False
 
-    def warm(self):
-        self.warmed = True
+    def warm(self, later):
+        self.warmed = not later
         self.desk.rest(50.0)
 
     def _one(self, work):
@@ -152,3 +152,9 @@ def test_active_joules_are_those_of_work_and_what_was_taken_off_for_waiting_is_t
     took = [entry["took"] for entry in entries if entry["kind"] == "work"]
     rest_s = sum(one["runtime_s"] - one["busy_s"] for one in took)
     assert f"{rest_s:.4g} s of" in overhead(entries)
+
+
+def test_where_the_idle_power_is_not_known_what_is_taken_off_for_waiting_is_called_assumed(tmp_path):
+    desk = Desk()
+    *_, entries = played(tmp_path / "j", Worker(desk, host_s=0.01), desk, workload(0.3), [desk])
+    assert "the idle power is not known" in Windows.of(entries).said()

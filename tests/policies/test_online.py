@@ -114,7 +114,7 @@ def test_a_common_scale_of_energies_changes_no_choice():
         ({"name": "energy_slo", "slo_s": 0.0}, "policy.slo_s=0.0"),
         (
             {"name": "energy_slo"},
-            "policy.slo_s: say within how many seconds .* policy.slo_s=60; among",
+            "policy.slo_s: say within how many seconds .* slo.latency_s=60, .* or policy.slo_s=60 .*; among",
         ),
         ({"name": "dual_price", "window": 0}, "policy.window=0"),
         ({"name": "queue_aware", "penaltty": 1.0}, "Did you mean 'penalty'"),

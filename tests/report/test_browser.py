@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.command import llmsim_here
 from tests.report.browser import browser, chromium
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
 
 PHONE, DESK = 390, 1200
-SMALL = ["workload.limit=40", "fleet=one_each"]
 SEEN = """
 [...document.querySelectorAll("figure img")].every(image =>
     image.complete && image.naturalWidth > 100 && image.getBoundingClientRect().width > 100)
 """
-# Each sortable column, ascending and descending: whether its rows stand in that order, absent ones last.
+# No table is wider than its place.
+WHOLE = "[...document.querySelectorAll('.scroll')].every(box => box.scrollWidth <= box.clientWidth)"
+# Each sortable column, ascending and descending: whether its rows stand in that order, absent ones last, and
+# its head says so.
 SORTED = """
 [...document.querySelectorAll("table.sortable")].every(table =>
   [...table.querySelectorAll("th[data-column]")].every(head => [1, -1].every(sign => {
     head.querySelector("button").click();
+    if (head.getAttribute("aria-sort") !== (sign > 0 ? "ascending" : "descending")) return false;
     const column = Number(head.dataset.column);
     const cells = [...table.tBodies[0].rows].map(row => row.cells[column]);
     const numbers = cells.filter(cell => "value" in cell.dataset);
@@ -35,17 +36,12 @@ SORTED = """
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(finished, swept, tmp_path_factory):
     """The page of a run, of a sweep and of a comparison."""
     folder = tmp_path_factory.mktemp("pages")
-
-    def llmsim(*words):
-        subprocess.run([sys.executable, "-m", "llmsim", *words], cwd=folder, check=True, capture_output=True)
-
-    llmsim(*SMALL, "hydra.run.dir=run", "baselines=[random]")
-    llmsim("-m", *SMALL, "policy.zeta=0,0.5,1", "hydra.sweep.dir=sweep")
-    llmsim("task=compare", "runs=[sweep]", "hydra.run.dir=compare")
-    return {name: folder / name / "report.html" for name in ("run", "sweep", "compare")}
+    llmsim_here(folder, "task=compare", f"runs=[{swept[1]}]", "hydra.run.dir=compare")
+    folders = {"run": finished[1], "sweep": swept[1], "compare": folder / "compare"}
+    return {name: place / "report.html" for name, place in folders.items()}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +60,9 @@ def test_a_page_is_whole_offline_and_readable_at_a_desk_and_on_a_phone(pages, pa
         assert page.value("document.querySelectorAll('figure img').length") >= (name != "compare")
         # Nothing but what scrolls by itself is wider than the screen, and the type is not shrunk.
         assert page.value("document.documentElement.scrollWidth") <= width
+        if width == DESK:
+            page.value("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+            assert page.value(WHOLE)
         assert page.value("parseFloat(getComputedStyle(document.body).fontSize)") >= 14
         assert page.value("window.innerWidth") == width
         asked = [address for address in page.requests if not address.startswith(("file:", "data:"))]

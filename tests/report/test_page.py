@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmsim.errors import InputError
+from llmsim.report.figures import COUNT
 from llmsim.report.page import headline, render, saving, write
 from llmsim.report.plots import Plot
+from llmsim.report.sheet import Column, make_sheet
 from tests.report.conftest import NAMES, ONLY, REASON, Run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -146,28 +148,19 @@ def test_cells_carry_their_number_for_sorting(run: Run) -> None:
     assert 'class="sortable"' in page
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
-def test_a_browser_runs_the_page_without_complaint_and_sorts_its_tables(
-    run: Run, plots: list[Plot], tmp_path: Path
-) -> None:
-    page = render(run.summary, plots, "a: 1")
-    press = "document.querySelector('table.sortable thead [data-column=\"1\"] button').click();"
-    # The page's own policy forbids any script but its own, so the test's goes inside it.
-    pressed = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", page)
-    (tmp_path / "report.html").write_text(page, encoding="utf-8")
-    (tmp_path / "pressed.html").write_text(
-        pressed.replace("</script>", press + "</script>"), encoding="utf-8"
-    )
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
-
-    def opened(name: str) -> subprocess.CompletedProcess[str]:
-        command = ["chromium", *options, "--enable-logging=stderr", f"file://{tmp_path / name}"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-
-    assert "CONSOLE" not in opened("report.html").stderr
-    done = opened("pressed.html")
-    assert "CONSOLE" not in done.stderr
-    table = done.stdout.split("<tbody>")[1].split("</tbody>")[0]
-    values = [float(row.split('data-value="')[1].split('"')[0]) for row in table.split("<tr")[1:]]
-    assert values == sorted(values)
-    assert 'aria-sort="ascending"' in done.stdout
+@settings(max_examples=40)
+@given(st.lists(st.integers(1, 5), max_size=12), st.integers(5, 15))
+def test_a_wide_sheet_stands_in_parts_with_every_column_once_and_groups_whole(sizes, most) -> None:
+    columns = [
+        Column(f"group {g}", str(c), (f"{g} {c}",), COUNT, "")
+        for g, size in enumerate(sizes)
+        for c in range(size)
+    ]
+    row = {column.key: float(place) for place, column in enumerate(columns)}
+    parts = make_sheet({"policy": row}, columns, True).parts(most)
+    assert [column for part in parts for column in part.columns] == columns
+    assert [figure for part in parts for figure in part.rows[0][1]] == list(row.values())
+    names = [name for part in parts for name, _ in part.groups()]
+    assert len(names) == len(sizes)
+    assert len(parts) <= max(-(-len(columns) // most), 1)
+    assert all(len(part.columns) < most + 5 for part in parts)

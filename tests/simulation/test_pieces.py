@@ -93,6 +93,6 @@ def test_pieces_of_an_engine_that_is_as_the_costs_say_are_predicted_to_cost_that
 def test_iterations_cannot_be_held_against_a_curve_of_whole_queries():
     limits, workload = Limits(4), queries([5], [3])
     ledger, _ = run(workload, AffineCosts(), limits, 1, lambda of, _: Metronome(of))
-    seen = [Seen("prefill", 0, 0, (5,), 1, 0, 0, Work(0.1))]
+    seen = [Seen("prefill", 0, 0.0, (5,), 1, 0, 0, Work(0.1))]
     with pytest.raises(InputError, match="prefill and decode apart"):
         beside(seen, QueryEngine(deployment()), ledger, 0)

@@ -14,30 +14,15 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from tests.command import llmsim_here, sweep_in
+from tests.conftest import SWEEP
+
 SMALL = ["workload.limit=40", "fleet=one_each"]
-WORDS = ["-m", "+policy=optimal,round_robin", "policy.zeta=0.2,0.8", *SMALL]
-
-
-def llmsim(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "llmsim", *words], cwd=folder, capture_output=True, text=True, timeout=120
-    )
-
-
-def sweep_in(folder: Path) -> Path:
-    (file,) = folder.glob("outputs/sweeps/*/*/sweep.json")
-    return file.parent
 
 
 def table(folder: Path, name: str = "runs.csv") -> list[dict[str, str]]:
     with (folder / name).open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sweep")
-    return llmsim(folder, *WORDS), sweep_in(folder)
 
 
 def test_a_failed_run_is_told_with_its_reason_and_loses_no_other(swept):
@@ -90,7 +75,7 @@ def test_the_same_command_with_resume_runs_only_what_is_missing(swept, tmp_path)
     shutil.rmtree(copy / "1")
     (copy / "runs.csv").unlink()
     kept = (copy / "0" / "summary.json").stat().st_mtime_ns
-    done = llmsim(tmp_path, *WORDS, "resume=true")
+    done = llmsim_here(tmp_path, *SWEEP, "resume=true")
     assert done.returncode == 2
     assert (copy / "0" / "summary.json").stat().st_mtime_ns == kept
     assert [row["status"] for row in table(copy)] == ["done", "done", "failed", "failed"]
@@ -100,8 +85,8 @@ def test_the_same_command_with_resume_runs_only_what_is_missing(swept, tmp_path)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["resume=true", *WORDS], "no sweep of this command"),
-        (["resume=nowhere", *WORDS], "no sweep in nowhere"),
+        (["resume=true", *SWEEP], "no sweep of this command"),
+        (["resume=nowhere", *SWEEP], "no sweep in nowhere"),
         (["resume=true", *SMALL], "only a sweep"),
         (["-m", "objective.minimise=energy", "seed=1", *SMALL], "no figure 'energy'. Did you mean 'energy"),
         (["-m", "hydra/launcher=joblib", "backend=torch", "seed=1,2", *SMALL], "torch"),
@@ -109,14 +94,14 @@ def test_the_same_command_with_resume_runs_only_what_is_missing(swept, tmp_path)
     ],
 )
 def test_what_cannot_be_swept_is_refused_with_a_message(tmp_path, words, message):
-    done = llmsim(tmp_path, *words)
+    done = llmsim_here(tmp_path, *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_patterns_and_the_plus_forms_are_swept_over(tmp_path):
-    done = llmsim(tmp_path, "-m", "+hardware=a100", "+policy=glob(*robin)", *SMALL)
+    done = llmsim_here(tmp_path, "-m", "+hardware=a100", "+policy=glob(*robin)", *SMALL)
     assert done.returncode == 0, done.stderr
     assert [row["policy"] for row in table(sweep_in(tmp_path))] == ["round_robin", "weighted_round_robin"]
 

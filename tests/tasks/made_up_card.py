@@ -20,7 +20,7 @@ class Pot:
     open = False
     meters = ()
 
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         pass
 
     def before(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import tempfile
 from io import StringIO
 
 import numpy as np
@@ -45,6 +46,7 @@ def card(monkeypatch, tmp_path):
     monkeypatch.setattr("llmsim.tasks.fidelity.BACKENDS", made_up)
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], []))
     monkeypatch.setattr(measuring, "Grouped", Pot)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where devices are locked
     monkeypatch.chdir(tmp_path)
 
     def run(*words, **backend):
@@ -99,6 +101,26 @@ def test_the_parts_sum_to_the_gap_and_a_journal_replays_identically(card, discip
     assert again.summary["rows"] == found.summary["rows"]
     assert again.queries.equals(found.queries)
     assert again.pieces.equals(found.pieces)
+
+
+def test_what_was_not_the_engines_work_is_overhead(card):
+    card(DISCIPLINES[2], factor=1.02)
+    (journal,) = measuring.FOLDER.iterdir()
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    for entry in entries:
+        if entry["kind"] == "work":
+            entry["took"]["busy_s"] = 0.95 * entry["took"]["runtime_s"]
+    journal.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    found = card(DISCIPLINES[2], "clock=wall", name="recorded", path=str(journal))
+    for row in found.summary["rows"].values():
+        serving, makespan = row["parts"]["serving_s"], row["parts"]["makespan_s"]
+        assert serving["overhead"] == pytest.approx(-0.05 * serving["measured"])
+        assert serving["curve"] == pytest.approx((1 / 1.02 - 0.95) * serving["measured"])
+        assert serving["curve_prefill"] + serving["curve_decode"] == pytest.approx(serving["curve"])
+        assert makespan["overhead"] < 0 < makespan["curve"]
+        for parts in (serving, makespan):
+            shares = [parts[key] for key in ("curve", "overhead", "scheduling", "choices")]
+            assert sum(shares) == pytest.approx(parts["simulated"] - parts["measured"], abs=1e-9)
 
 
 def test_a_policy_that_would_choose_otherwise_now_is_played_as_it_was_measured(card):
@@ -156,6 +178,7 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
         ((), {"name": "simulator"}, "backend=recorded"),
         (("task.energy_interval_pct=1",), {}, "energy_interval_source"),
         (("task.targets={energy_j: 3}",), {}, "energy_j"),
+        (("task.seeds=[1,1]",), {}, "each once"),
         (("task.targets={energy_active_j: -3}",), {}, "per cent"),
         (("task.case=nothing",), {}, "task.case=nothing"),
     ],
@@ -173,13 +196,33 @@ def test_policies_rank_alike_where_the_difference_exceeds_the_interval(card, pct
     assert [pair["exceeds"] for pair in found["pairs"]] == [not pct] * 3
 
 
+def test_runs_of_several_journals_are_repeats(card, tmp_path):
+    words = ("fleet.serving.discipline=static", "workload.arrivals={process: at_once}")
+    for seed in (0, 1, 2):
+        card(*words, f"task.seeds=[{seed}]", factor=1.02 + seed / 1000)
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text("".join(path.read_text() for path in sorted(measuring.FOLDER.iterdir())))
+    found = card(*words, "task.seeds=[2,0,1]", name="recorded", path=str(whole)).summary
+    assert found["seed"] == 2
+    gap = found["replications"]["rows"]["optimal"]["gap_pct.energy_active_j"]
+    assert gap["mean"] == pytest.approx(-2.06, abs=0.01)
+    assert 0.1 < gap["half_width"] < 0.5
+    assert found["rows"]["optimal"]["parts"]["makespan_s"]["scheduling"] == pytest.approx(0, abs=1e-9)
+
+
 def case(folder, card, targets):
     """A shipped comparison, made in a folder."""
     card("fleet.serving.discipline=static", factor=1.02, noise=0.003)
     (journal,) = measuring.FOLDER.iterdir()
     folder.mkdir(exist_ok=True)
     (folder / "made_up.jsonl.gz").write_bytes(gzip.compress(journal.read_bytes()))
-    words = [*WORDS, "backend=torch", "backend.cache_tokens=9", "fleet.serving.discipline=static"]
+    words = [
+        *WORDS,
+        "backend=torch",
+        "backends.llama2_70b=torch",
+        "hydra.run.dir=x",
+        "fleet.serving.discipline=static",
+    ]
     told = {"words": words, "card": "made up", "dates": "2026-11-22", "provenance": "a test"}
     (folder / "made_up.yaml").write_text(yaml.safe_dump({**told, "targets": targets}))
 

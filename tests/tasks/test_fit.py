@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -25,8 +26,9 @@ def result():
 
 @pytest.fixture(scope="module")
 def folder(result, tmp_path_factory):
+    """What is left of two of the curves: one of whole queries, one of phases."""
     folder = tmp_path_factory.mktemp("fit")
-    result.save(folder)
+    replace(result, curves=[result.curves[0], result.curves[-1]]).save(folder)
     return folder
 
 
@@ -58,16 +60,16 @@ def test_fit_json_has_a_record_of_every_form_with_its_error(folder):
 
 
 def test_the_saved_curves_are_those_that_were_fitted(result, folder):
-    assert len(list((folder / "curves").iterdir())) == 5
+    assert len(list((folder / "curves").iterdir())) == 2
     again = store.load(folder / "curves" / "llama2-7b@swing-a100x1.yaml")
     fitted = next(c for c in result.curves if c.provenance["model"] == "llama2-7b")
     assert again.provenance == fitted.provenance
 
 
 def test_each_curve_has_its_plots(folder):
-    plots = sorted(path.name for path in (folder / "plots").iterdir())
-    assert len(plots) == 10
-    assert {"llama2-7b@swing-a100x1.png", "llama2-70b@dgx-a100-80gbx4.svg"} <= set(plots)
+    names = ("llama2-7b@swing-a100x1", "llama2-70b@dgx-a100-80gbx8")
+    plots = {path.name for path in (folder / "plots").iterdir()}
+    assert plots == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert min(path.stat().st_size for path in (folder / "plots").iterdir()) > 10_000
 
 

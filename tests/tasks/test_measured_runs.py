@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import tempfile
 
 import numpy as np
 import pandas.testing
@@ -32,6 +33,7 @@ def config(monkeypatch, tmp_path):
     monkeypatch.setattr("llmsim.tasks.evaluate.BACKENDS", made_up)
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([SteadyMeter()], []))
     monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 0.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where devices are locked
     monkeypatch.chdir(tmp_path)
     TableEngine.opened = TableEngine.at_once = TableEngine.most_at_once = 0
 

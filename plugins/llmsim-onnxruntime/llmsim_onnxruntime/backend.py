@@ -13,7 +13,8 @@ from llmsim_onnxruntime.bench import OnnxRuntimeBench
 from llmsim_onnxruntime.engine import OnnxRuntimeEngine
 from llmsim_onnxruntime.file import open_file
 from llmsim_onnxruntime.graph import Making
-from llmsim_onnxruntime.own import dimensions_of, open_random
+from llmsim_onnxruntime.memory import available_bytes
+from llmsim_onnxruntime.own import dimensions_of, open_random, weight_bytes
 from llmsim_onnxruntime.quantised import BITS
 from llmsim_onnxruntime.resident import Resident
 from llmsim_onnxruntime.session import cpu_name, usable_cores
@@ -50,6 +51,20 @@ class OnnxRuntimeBackend:
     def gpu_uuids(self) -> tuple[str, ...]:
         """It runs on no GPU: no meter of GPUs sees its work."""
         return ()
+
+    def resident_bytes(self, deployment: Deployment) -> dict[str, int]:
+        """See `llmsim.api.SizingBackend`: the weights, and the cache of a batch of longest queries."""
+        target = deployment.target
+        most = min(self.max_tokens, target.model.context_tokens)
+        weights = (
+            weight_bytes(target.model, target.precision) if self.path is None else _size(Path(self.path))
+        )
+        rows = deployment.max_batch if target.kv_cache else 1
+        return {"weights": weights, "cache": dimensions_of(target.model, most).cache_bytes(rows, most)}
+
+    def memory_bytes(self) -> int | None:
+        """See `llmsim.api.SizingBackend`."""
+        return available_bytes()
 
     def open(self, deployment: Deployment) -> OnnxRuntimeEngine:
         """An engine for one deployment; see `llmsim.api.Backend`."""
@@ -94,3 +109,9 @@ class OnnxRuntimeBackend:
 
     def _threads(self) -> int:
         return usable_cores() if self.threads is None else self.threads
+
+
+def _size(path: Path) -> int:
+    """Bytes of a graph's file, and of its weights where they lie beside it."""
+    beside = path.with_name(f"{path.name}.data")
+    return sum(file.stat().st_size for file in (path, beside) if file.is_file())

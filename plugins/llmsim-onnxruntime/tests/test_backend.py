@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from llmsim.api import Cell, InputError, OutOfMemory
-from llmsim.testing import BenchConformance, EngineConformance
+from llmsim.api import Cell, InputError, OutOfMemory, SizingBackend
+from llmsim.testing import BenchConformance, EngineConformance, toy_deployment, toy_model, toy_target
 from llmsim_onnxruntime import memory
 from llmsim_onnxruntime.backend import OnnxRuntimeBackend
 from llmsim_onnxruntime.graph import Making, write_graph
@@ -14,7 +14,6 @@ from llmsim_onnxruntime.session import failed_allocations
 from llmsim_onnxruntime.weights import random_tensor, shapes
 
 from .exported import exported_file, own_file
-from .tiny import deployment, described, target
 
 
 def backend(**settings):
@@ -22,7 +21,7 @@ def backend(**settings):
 
 
 def engine(settings=None, **about):
-    return backend(**(settings or {})).open(deployment(**about))
+    return backend(**(settings or {})).open(toy_deployment(**about))
 
 
 class TestEngine(EngineConformance):
@@ -42,13 +41,13 @@ class TestEngineWithoutCache(EngineConformance):
 
 class TestBench(BenchConformance):
     def open_bench(self):
-        return backend().open_bench(target())
+        return backend().open_bench(toy_target())
 
 
 class TestEngineOfAFile(EngineConformance):
     @pytest.fixture(autouse=True)
     def file(self, tmp_path):
-        self.path = str(exported_file(tmp_path, described()))
+        self.path = str(exported_file(tmp_path, toy_model()))
 
     def open_engine(self):
         return engine({"path": self.path})
@@ -56,7 +55,7 @@ class TestEngineOfAFile(EngineConformance):
 
 @pytest.mark.parametrize("positions", [False, True])
 def test_the_tokens_of_a_file_are_those_of_the_graph_that_it_holds(positions, tmp_path):
-    exported = exported_file(tmp_path, described(), positions=positions)
+    exported = exported_file(tmp_path, toy_model(), positions=positions)
     answers = []
     for path in (exported, tmp_path / "model.onnx"):
         one = engine({"path": str(path)})
@@ -66,13 +65,13 @@ def test_the_tokens_of_a_file_are_those_of_the_graph_that_it_holds(positions, tm
 
 
 def test_a_file_that_copies_its_cache_is_refused(tmp_path):
-    path = exported_file(tmp_path, described(), attention="MultiHeadAttention")
+    path = exported_file(tmp_path, toy_model(), attention="MultiHeadAttention")
     with pytest.raises(InputError, match="copies the whole cache"):
         engine({"path": str(path)})
 
 
 def test_a_file_of_another_model_is_refused(tmp_path):
-    path = own_file(tmp_path, described(num_hidden_layers=1))
+    path = own_file(tmp_path, toy_model(num_hidden_layers=1))
     with pytest.raises(InputError, match=r"\(1, 2, 16\).*\(2, 2, 16\)"):
         engine({"path": str(path)})
 
@@ -94,11 +93,11 @@ def test_what_is_no_onnx_file_is_refused(tmp_path):
 )
 def test_what_cannot_run_is_refused_with_the_reason(settings, about, message):
     with pytest.raises(InputError, match=message):
-        backend(**settings).open_bench(target(**about))
+        backend(**settings).open_bench(toy_target(**about))
 
 
 def test_conditions_say_random_weights_threads_and_processor():
-    conditions = backend(threads=2).open_bench(target()).conditions()
+    conditions = backend(threads=2).open_bench(toy_target()).conditions()
     assert conditions["weights"] == "random"
     assert conditions["threads"] == 2
     assert conditions["device"]
@@ -114,14 +113,14 @@ def test_with_and_without_a_cache_the_tokens_are_the_same():
 
 
 def test_a_bench_without_a_cache_generates_one_query_at_a_time():
-    bench = backend().open_bench(target(kv_cache=False))
+    bench = backend().open_bench(toy_target(kv_cache=False))
     assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
     with pytest.raises(OutOfMemory, match="one at a time"):
         bench.prepare(Cell("generation", 2, 6, 5))
 
 
 def test_a_batch_that_memory_does_not_hold_is_out_of_memory_before_it_is_allocated(monkeypatch):
-    bench = backend().open_bench(target())
+    bench = backend().open_bench(toy_target())
     monkeypatch.setattr("llmsim_onnxruntime.resident.available_bytes", lambda: 10_000_000)
     with pytest.raises(OutOfMemory, match="GB are available"):
         bench.prepare(Cell("decode", 4096, 16, 2))
@@ -146,7 +145,7 @@ def test_a_full_disk_is_refused_with_where_else_to_write(monkeypatch):
 def test_weights_that_memory_does_not_hold_are_out_of_memory(monkeypatch):
     monkeypatch.setattr("llmsim_onnxruntime.own.available_bytes", lambda: 1000)
     with pytest.raises(OutOfMemory, match="weights"):
-        backend().open_bench(target())
+        backend().open_bench(toy_target())
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc")])
@@ -167,7 +166,7 @@ def test_a_containers_limit_counts_where_it_is_less_than_the_machine_has(tmp_pat
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "int4"])
 def test_the_bytes_of_the_weights_are_foreseen(precision, tmp_path):
-    model = described(hidden_size=512, intermediate_size=1024, head_dim=128)
+    model = toy_model(hidden_size=512, intermediate_size=1024, head_dim=128)
     every = shapes(model)
     write_graph(model, lambda name: random_tensor(name, every[name], 0), Making(precision, 8), tmp_path)
     written = (tmp_path / "model.onnx.data").stat().st_size
@@ -192,7 +191,18 @@ def test_a_batch_keeps_all_its_places_until_its_longest_answer_ends(monkeypatch)
 
 
 def test_a_batch_that_can_not_fit_is_refused_before_it_is_served():
-    small = engine(discipline="static", max_batch=8)
+    small = engine(discipline="static")
     small.expect(np.array([30, 10]), np.array([10, 34]))
     with pytest.raises(InputError, match=r"8 x \(40 \+ 34\).*workload.tau_in_max"):
         small.expect(np.array([40, 10]), np.array([10, 34]))
+
+
+def test_what_an_engine_holds_is_foreseen():
+    one, asked = backend(), toy_deployment(discipline="static")
+    assert isinstance(one, SizingBackend)
+    foreseen = one.resident_bytes(asked)
+    assert foreseen["weights"] == weight_bytes(toy_model(), "fp32")
+    resident = one.open(asked)._resident
+    resident.arrange(asked.target.max_batch, 64)
+    assert foreseen["cache"] == sum(cache.nbytes for cache in resident._caches.values())
+    assert one.memory_bytes() > 0

@@ -255,7 +255,7 @@ def pieces(setting: Setting) -> list[Piece]:
             )
             for pct, seconds in sorted(rates, reverse=True)
         ),
-        Piece("hybrid", 125, lambda found: hybrid(setting, found)),
+        Piece("hybrid", 100, lambda found: hybrid(setting, found)),
         Piece("wall", 110, lambda found: [*rated(setting, found, WALL_RATE_PCT, WALL_QUERIES), "clock=wall"]),
         Piece("again_round_robin", 110, lambda found: static(setting, "round_robin", 1)),
         Piece("again_optimal", 90, lambda found: static(setting, "optimal", 1)),

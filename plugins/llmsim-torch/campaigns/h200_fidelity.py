@@ -279,7 +279,10 @@ def rates(call: Call) -> dict[str, float]:
     if path.exists():
         return dict(json.loads(path.read_text()))
     found = {}
-    for name, words in (("continuous", setting.continuous()), ("serial", setting.alone())):
+    for name, words in (
+        ("continuous", setting.continuous()),
+        ("serial", [*setting.alone(), "policy=round_robin"]),
+    ):
         command = [sys.executable, str(HERE / "capacity.py"), *words]
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=call.keep, check=False, env=environment()

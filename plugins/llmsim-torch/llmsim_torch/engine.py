@@ -93,9 +93,17 @@ class TorchEngine:
             )
         self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
 
-    def warm(self) -> None:
+    def warm(self, later: bool) -> None:
         """See `llmsim.api.WarmingEngine`."""
-        self._stepping().warm(self._prompt_lengths)
+        if self._stepper is not None:
+            self._stepper.warm(self._prompt_lengths, later)
+        elif self._recompute is None and self._longest:
+            prompt = max(self._prompt_lengths)
+            for batch in sorted({self._at_once, (self._at_once + 1) // 2}):
+                try:
+                    self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
+                except torch.OutOfMemoryError:  # no batch of the run may be so large
+                    torch.cuda.empty_cache()
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""

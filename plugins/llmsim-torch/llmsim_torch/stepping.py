@@ -61,9 +61,14 @@ class Stepper:
         self._prompts: dict[int, torch.Tensor] = {}
         self._step_s: dict[int, float] = {}
 
-    def warm(self, tokens: Sequence[int]) -> None:
-        """Capture steps of every batch and passes over one and two prompts of these lengths; none later."""
+    def warm(self, tokens: Sequence[int], later: bool) -> None:
+        """Capture steps of every batch and passes over one and two prompts of these lengths.
+
+        Args:
+            later: whether other passes are captured when they come; otherwise they are run as they are.
+        """
         resident = self.resident
+        resident.lengths.zero_()
         if resident.device.type != "cpu":
             for batch in sorted({filled(count, self.max_batch) for count in range(1, self.max_batch + 1)}):
                 resident.step([self.max_batch] * batch)
@@ -71,13 +76,25 @@ class Stepper:
             for count in range(1, min(MOST_WARM_PROMPTS, self.max_batch) + 1):
                 for room in rooms:
                     if count * room <= MOST_CAPTURED_TOKENS:
-                        blank = [torch.zeros(room, dtype=torch.int64)] * count
-                        resident.prefill(list(range(count)), blank)()
-        longest = torch.zeros(max(tokens, default=1), dtype=torch.int64)
-        resident.prefill([0], [longest])()
+                        self._pass(count, room)
+            self._settle(max(tokens, default=1))
+        self._pass(1, max(tokens, default=1))
         resident.lengths.zero_()
-        resident.sealed = True
+        resident.sealed = not later
         self._now()
+
+    def _settle(self, longest: int) -> None:
+        """Run passes that are too long to be captured: libraries load for each size."""
+        total = MOST_CAPTURED_TOKENS * 3 // 2
+        while total <= MOST_WARM_PROMPTS * longest:
+            count = -(-total // longest)
+            if count <= self.max_batch:
+                self._pass(count, total // count)
+            total *= 2
+
+    def _pass(self, count: int, tokens: int) -> None:
+        """A pass over so many prompts, whose results are nobody's."""
+        self.resident.prefill(list(range(count)), [torch.zeros(tokens, dtype=torch.int64)] * count)()
 
     def prefill(self, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""

@@ -70,6 +70,7 @@ class TritonOps(TorchOps):
     grouped: Streaming | None = GROUPED
 
     def add_norm(self, x: Tensor | None, residual: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """As in `TorchOps`, in one pass over each row."""
         rows, width = residual.shape
         out = torch.empty_like(residual)
         block = triton.next_power_of_2(width)
@@ -80,6 +81,7 @@ class TritonOps(TorchOps):
         return out
 
     def silu_mul(self, gate_up: Tensor) -> Tensor:
+        """As in `TorchOps`, in one pass over each row."""
         rows, width = gate_up.shape[0], gate_up.shape[1] // 2
         out = gate_up.new_empty(rows, width)
         block = 1024
@@ -97,6 +99,7 @@ class TritonOps(TorchOps):
         place: tuple[Tensor, Tensor],
         keep_keys: bool,
     ) -> tuple[Tensor, Tensor]:
+        """As in `TorchOps`, norms, rotation and cache in one kernel."""
         tokens = qkv.shape[0]
         q = qkv.new_empty(tokens, heads.queries, heads.dimension)
         k = qkv.new_empty(tokens if keep_keys else 0, heads.keys, heads.dimension)
@@ -114,6 +117,7 @@ class TritonOps(TorchOps):
         return q, k
 
     def attend(self, q: Tensor, cache: Cache, slots: Tensor, lengths: Tensor, window: int | None) -> Tensor:
+        """As in `TorchOps`; a long cache is attended in parts side by side, which are then combined."""
         batch, hq, d = q.shape
         hk, tokens = cache.keys.shape[1:3]
         how = self.attending
@@ -134,6 +138,7 @@ class TritonOps(TorchOps):
         return out.view(batch, hq * d)
 
     def grouped_linear(self, x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
+        """As in `TorchOps`; few rows an expert stream its weights, many take the library's product."""
         rows = x.shape[0] // weight.shape[0]
         how = self.grouped
         if how is not None and rows <= MOST_GROUPED_ROWS and how.fits(weight):
@@ -141,6 +146,7 @@ class TritonOps(TorchOps):
         return torch._grouped_mm(x, weight.transpose(-2, -1), offs=ends)
 
     def route(self, logits: Tensor, per_token: int) -> Routes:
+        """As in `TorchOps`, in one kernel while all logits fit a block."""
         n_tokens, n_experts = logits.shape
         tokens, experts = max(2, triton.next_power_of_2(n_tokens)), triton.next_power_of_2(n_experts)
         if tokens * experts > MOST_ROUTED:
@@ -156,6 +162,7 @@ class TritonOps(TorchOps):
         return Routes(share, place, token, ends)
 
     def weigh(self, x: Tensor, routes: Routes) -> Tensor:
+        """As in `TorchOps`, without the weighed rows in between."""
         tokens, per_token = routes.share.shape
         width = x.shape[1]
         out = x.new_empty(tokens, width)
@@ -168,8 +175,18 @@ class TritonOps(TorchOps):
     def _splits(self, heads: int, tokens: int, device: torch.device) -> int:
         multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
         wanted = self.attending.programs * multiprocessors / heads
-        most = min(MOST_SPLITS, max(1, tokens // (2 * self.attending.block)))
-        return int(max(1, min(most, triton.next_power_of_2(max(1, round(wanted))))))
+        return splits_of(wanted, tokens // (2 * self.attending.block))
+
+
+def splits_of(wanted: float, most: int) -> int:
+    """Parts that a cache is divided into: a power of two, which the kernel that joins them needs.
+
+    Args:
+        wanted: as many as keep the device busy; the next power of two above.
+        most: that are long enough to be worth it; 1 at least, whatever is said.
+    """
+    largest: int = 1 << (max(1, min(MOST_SPLITS, most)).bit_length() - 1)
+    return min(largest, 1 << (max(1, round(wanted)) - 1).bit_length())
 
 
 def stream(x: Tensor, weight: Tensor, ends: Tensor, how: Streaming) -> Tensor:

@@ -1,15 +1,14 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
 from llmsim.api import Cell, InputError, OutOfMemory, SizingBackend
-from llmsim.testing import BenchConformance, EngineConformance
+from llmsim.testing import BenchConformance, EngineConformance, toy_deployment, toy_target
+from llmsim.testing.toys import FAMILIES
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.resident import MARGIN_TOKENS, Resident
 
-from .tiny import FAMILIES, deployment, described, made, target
+from .tiny import made
 
 
 def backend(**settings):
@@ -17,7 +16,7 @@ def backend(**settings):
 
 
 def engine(**about):
-    return backend().open(deployment(**about))
+    return backend().open(toy_deployment(**about))
 
 
 class TestEngine(EngineConformance):
@@ -37,7 +36,7 @@ class TestEngineWithoutCache(EngineConformance):
 
 class TestBench(BenchConformance):
     def open_bench(self):
-        return backend().open_bench(target())
+        return backend().open_bench(toy_target())
 
 
 def test_with_and_without_a_cache_the_tokens_are_the_same():
@@ -50,20 +49,20 @@ def test_with_and_without_a_cache_the_tokens_are_the_same():
 
 
 def test_a_bench_tells_the_prompt_of_a_generation_apart():
-    passes = backend().open_bench(target()).prepare(Cell("generation", 2, 6, 5)).run(0.01)
+    passes = backend().open_bench(toy_target()).prepare(Cell("generation", 2, 6, 5)).run(0.01)
     assert passes.prefill_s is not None
     assert 0 < passes.prefill_s < passes.seconds
 
 
 def test_a_bench_without_a_cache_generates_one_query_at_a_time():
-    bench = backend().open_bench(target(kv_cache=False))
+    bench = backend().open_bench(toy_target(kv_cache=False))
     assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
     with pytest.raises(OutOfMemory, match="one query"):
         bench.prepare(Cell("generation", 2, 6, 5))
 
 
 def test_conditions_say_random_weights():
-    assert backend().open_bench(target()).conditions()["weights"] == "random"
+    assert backend().open_bench(toy_target()).conditions()["weights"] == "random"
 
 
 @pytest.mark.parametrize(
@@ -75,14 +74,12 @@ def test_conditions_say_random_weights():
 )
 def test_what_cannot_run_is_refused_with_the_reason(settings, about, message):
     with pytest.raises(InputError, match=message):
-        backend(**settings).open_bench(target(**about))
+        backend(**settings).open_bench(toy_target(**about))
 
 
 def test_a_family_that_is_not_known_is_refused():
-    wanted = target()
-    odd = SimpleNamespace(**{**vars(described()), "family": "falcon"})
     with pytest.raises(InputError, match="falcon"):
-        backend().open_bench(SimpleNamespace(**{**vars(wanted), "model": odd}))
+        backend().open_bench(toy_target("falcon"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -108,7 +105,7 @@ def test_a_batch_keeps_all_its_places_until_its_longest_answer_ends(monkeypatch)
 
 
 def test_a_batch_that_can_not_fit_is_refused_before_it_is_served_with_what_would_mend_it():
-    small = engine(discipline="static", max_batch=8)
+    small = engine(discipline="static")
     small.expect(np.array([30, 10]), np.array([10, 34]))
     with pytest.raises(InputError, match=r"8 x \(40 \+ 34\).*workload.tau_in_max"):
         small.expect(np.array([40, 10]), np.array([10, 34]))
@@ -120,7 +117,7 @@ def test_a_batch_that_can_not_fit_is_refused_before_it_is_served_with_what_would
 def test_what_an_engine_holds_is_foreseen_to_the_byte(family):
     one = backend(cache_tokens=512)
     assert isinstance(one, SizingBackend)
-    asked = deployment(family=family)
+    asked = toy_deployment(family=family)
     foreseen = one.resident_bytes(asked)
     resident = one.open(asked)._resident
     weights = made(family).parameters()
@@ -129,3 +126,16 @@ def test_what_an_engine_holds_is_foreseen_to_the_byte(family):
     held = sum(pool.numel() * pool.element_size() for pools in resident._pools for pool in pools)
     assert foreseen["cache"] == held - margin
     assert one.memory_bytes() > 0
+
+
+@pytest.mark.parametrize("kv_cache", [True, False])
+def test_a_warmed_engine_gives_the_same_tokens(kv_cache):
+    answers = []
+    for warmed in (False, True):
+        one = engine(kv_cache=kv_cache, discipline="static", max_batch=3)
+        one.expect(np.array([3, 9, 5]), np.array([4, 1, 6]))
+        if warmed:
+            one.warm(later=True)
+        one.serve((3, 9, 5), (4, 1, 6))
+        answers.append(one.generated())
+    assert answers[0] == answers[1]

@@ -3,19 +3,21 @@
 import pytest
 import torch
 
+from llmsim.testing import toy_model
+from llmsim.testing.toys import FAMILIES
 from llmsim_torch.decoder import Decoder, Prompts
 from llmsim_torch.ops import Cache, Heads, TorchOps
 from llmsim_torch.recompute import Recompute
 from llmsim_torch.resident import Resident
 from llmsim_torch.weights import weights_of
 
-from .tiny import FAMILIES, described, made
+from .tiny import made
 
 CLOSE = {"atol": 2e-5, "rtol": 1e-4}
 
 
 def decoder(family, causal):
-    shape = described(family)
+    shape = toy_model(family)
     heads = Heads(shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim)
     return Decoder(weights_of(causal), heads, shape.sliding_window_tokens, 64, TorchOps())
 
@@ -40,7 +42,8 @@ def test_prefill_and_steps_equal_transformers(family):
     ids = torch.randint(96, (3, 24))
     wanted = causal(ids).logits
     mine = decoder(family, causal)
-    caches = [Cache(torch.zeros(3, 2, 64, 16), torch.zeros(3, 2, 64, 16)) for _ in range(2)]
+    keys = torch.zeros(3, toy_model(family).num_key_value_heads, 64, 16)
+    caches = [Cache(keys.clone(), keys.clone()) for _ in range(2)]
     torch.testing.assert_close(mine.prefill(prompts(ids[:, :16]), caches), wanted[:, 15], **CLOSE)
     slots, lengths = torch.arange(3), torch.full((3,), 16, dtype=torch.int32)
     for place in range(16, 24):

@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 
 from llmsim.api import InputError, StepEngine, WarmingEngine
-from llmsim.testing import StepConformance
+from llmsim.testing import StepConformance, toy_deployment
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.stepping import filled
-
-from .tiny import deployment
 
 
 def engine(cache_tokens=1024, **about):
     backend = TorchBackend(device="cpu", max_tokens=64, cache_tokens=cache_tokens)
-    return backend.open(deployment(**about))
+    return backend.open(toy_deployment(**about))
 
 
 class TestSteps(StepConformance):
@@ -25,7 +23,7 @@ class TestWarmedSteps(StepConformance):
     def open_engine(self):
         one = engine()
         begin = one.begin
-        one.begin = lambda *about: begin(*about) or one.warm()
+        one.begin = lambda *about: begin(*about) or one.warm(later=False)
         return one
 
 
