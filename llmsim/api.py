@@ -13,8 +13,10 @@ from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import Prices
-from llmsim.measurement.cell import Bench, Cell, Exercise, OutOfMemory, Passes
+from llmsim.measurement.cell import Bench, Cell, Exercise, NotMeasured, OutOfMemory, Passes
 from llmsim.measurement.contract import Meter, Reading
+from llmsim.measurement.sampler import Sampler
+from llmsim.measurement.ticks import Ticks
 from llmsim.policies.contract import (
     Attentive,
     Certificate,
@@ -53,6 +55,7 @@ __all__ = [
     "InputError",
     "Meter",
     "Model",
+    "NotMeasured",
     "OfflinePolicy",
     "OnlinePolicy",
     "OutOfMemory",
@@ -63,10 +66,12 @@ __all__ = [
     "QueryCurve",
     "Reading",
     "Regret",
+    "Sampler",
     "Selective",
     "SizingBackend",
     "StepEngine",
     "Target",
+    "Ticks",
     "WarmingEngine",
     "Work",
     "evaluate",

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from llmsim.api import evaluate, load_config
 from llmsim.arguments import check_choices, conf_folder, groups
 from llmsim.backends import BACKENDS
-from llmsim.config import load_config
+from llmsim.curves.forms import FORMS
 from llmsim.errors import InputError
+from llmsim.measurement import METERS
 from llmsim.plugin_conf import hidden_options, installed_folders, missing_folders
 from llmsim.policies import POLICIES
+from llmsim.tasks.doctor import Doctor
 
 CODE = """
 from dataclasses import dataclass
@@ -29,15 +32,18 @@ class Old:
 def function():
     pass
 """
+PLUG_INS = {
+    "good": "stranger.code:Good",
+    "old": "stranger.code:Old",
+    "absent": "stranger.nowhere:Thing",
+    "broken": "stranger.broken:Thing",
+    "function": "stranger.code:function",
+}
 ENTRIES = {
-    "llmsim.policies": {
-        "good": "stranger.code:Good",
-        "old": "stranger.code:Old",
-        "absent": "stranger.nowhere:Thing",
-        "broken": "stranger.broken:Thing",
-        "function": "stranger.code:function",
-        "optimal": "stranger.code:Good",
-    },
+    "llmsim.policies": {**PLUG_INS, "optimal": "stranger.code:Good"},
+    "llmsim.meters": {**PLUG_INS, "tdp": "stranger.code:Good"},
+    "llmsim.curves": {**PLUG_INS, "roofline": "stranger.code:Good"},
+    "llmsim.backends": {**PLUG_INS, "simulator": "stranger.code:Good"},
     "llmsim.conf": {"good": "stranger.conf", "gone": "stranger.no_such_folder", "lost": "no_such_package"},
 }
 
@@ -61,6 +67,9 @@ def site(tmp_path, monkeypatch):
     (package / "code.py").write_text(CODE)
     (package / "broken.py").write_text("raise RuntimeError('no such library')\n")
     (package / "conf" / "policy" / "good.yaml").write_text("# @package policy\nname: good\nmost: 0.25\n")
+    own = tmp_path / "own" / "meter"
+    own.mkdir(parents=True)
+    (own / "broken.yaml").write_text("# @package meter\nname: broken\n")
     (package / "conf" / "policy" / "random.yaml").write_text("# @package policy\nname: good\n")
     distribution(tmp_path, "stranger", ENTRIES)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -81,6 +90,15 @@ def test_a_packages_plug_in_is_chosen_by_its_options_and_its_parameters_are_chec
         check_choices(["policy=goood"])
 
 
+KINDS = {
+    "policy": (POLICIES, {"name": "single", "deployment": "x"}),
+    "meter": (METERS, {"name": "tdp"}),
+    "curve": (FORMS, {"name": "roofline"}),
+    "backend": (BACKENDS, {"name": "simulator"}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -90,12 +108,26 @@ def test_a_packages_plug_in_is_chosen_by_its_options_and_its_parameters_are_chec
         ("function", r"stranger\.code:function of stranger 1\.0 is not a dataclass"),
     ],
 )
-def test_a_broken_plug_in_is_named_and_explained_when_it_is_chosen(site, name, message):
-    with pytest.raises(InputError, match=message):
-        POLICIES.build(name)
-    assert POLICIES.problems()[name]
-    assert "good" not in POLICIES.problems()
-    assert type(POLICIES.build({"name": "single", "deployment": "x"})).__module__.startswith("llmsim.")
+def test_a_broken_plug_in_is_named_and_explained_when_it_is_chosen(site, kind, name, message):
+    registry, another = KINDS[kind]
+    with pytest.raises(InputError, match=f"{kind}={name}: .*{message}"):
+        registry.build(name)
+    assert registry.problems()[name]
+    assert "good" not in registry.problems()
+    assert type(registry.build(another)).__module__.startswith("llmsim.")
+
+
+def test_broken_plug_ins_of_every_kind_stop_no_run_and_the_doctor_names_each(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["hardware=a100", "model=llama2_7b", "meter=broken", "workload.limit=20", "baselines=[]"]
+    assert evaluate(load_config(words, site / "own")).summary["queries"] == 20  # the simulator asks no meter
+    findings = Doctor(idle=False).run(load_config(["task=doctor"])).findings
+    (asked,) = (item["detail"] for item in findings if (item["kind"], item["name"]) == ("meter", "good"))
+    assert "it fails when asked (AttributeError" in asked
+    named = {(finding["kind"], finding["name"]) for finding in findings if finding["state"] == "missing"}
+    for kind, (_, another) in KINDS.items():
+        assert {(f"plug-in ({kind})", name) for name in ("old", "absent", "broken", "function")} <= named
+        assert (f"plug-in ({kind})", "optimal" if kind == "policy" else another["name"]) in named
 
 
 def test_a_name_that_exists_already_changes_nothing_and_is_told(site):

@@ -10,4 +10,5 @@ METERS = Registry(
         "rapl": "llmsim.measurement.rapl:RaplMeter",
         "tdp": "llmsim.measurement.tdp:TdpMeter",
     },
+    elsewhere={"zeus": "pip install ./plugins/llmsim-zeus (in llmsim's checkout)"},
 )

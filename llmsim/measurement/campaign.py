@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from llmsim.measurement.cell import Bench, Cell, Exercise, OutOfMemory
+from llmsim.measurement.cell import Bench, Cell, Exercise, NotMeasured, OutOfMemory
 from llmsim.measurement.contract import Meter, Reading
 from llmsim.measurement.journal import Journal
 from llmsim.measurement.stopping import Stopping
@@ -91,7 +91,7 @@ class Campaign:
                 self._note(entry)
 
     def done(self, cell: Cell) -> bool:
-        """Whether a cell needs no more trials: it is known well enough, or does not fit the memory."""
+        """Whether a cell needs no more trials: it is known well enough, or cannot be measured."""
         trials = self._seen.get(cell, [])
         if any(trial["outcome"] != "completed" for trial in trials):
             return True
@@ -132,6 +132,9 @@ class Campaign:
                 passes = exercise.run(self.pace.window_s)
                 readings = [reading for meter in self.meters for reading in meter.stop()]
                 energy_j, warnings = energy_of(readings, passes.seconds / passes.count)
+                if readings and not passes.alone:
+                    energy_j = None
+                    warnings.append("no joules: other work ran in the window, which no meter tells apart")
                 apart = {} if passes.prefill_s is None else {"prefill_s": passes.prefill_s / passes.count}
                 yield self._keep(
                     cell,
@@ -145,10 +148,10 @@ class Campaign:
                     warnings=warnings,
                     conditions=bench.conditions(),
                 )
-        except OutOfMemory as error:
+        except (OutOfMemory, NotMeasured) as error:
             yield self._keep(
                 cell,
-                outcome="out_of_memory",
+                outcome=error.outcome,
                 runtime_s=None,
                 energy_j=None,
                 warnings=[str(error)],

@@ -11,6 +11,14 @@ Experiment = Literal["prefill", "decode", "generation"]
 class OutOfMemory(Exception):
     """The device's memory does not hold a setting; an outcome, not a crash."""
 
+    outcome = "out_of_memory"
+
+
+class NotMeasured(Exception):
+    """A backend has no way to measure a setting here, and says why; an outcome, not a crash."""
+
+    outcome = "not_measured"
+
 
 @dataclass(frozen=True, order=True)
 class Cell:
@@ -46,12 +54,14 @@ class Passes:
         tokens: generated tokens of one, counted.
         prefill_s: of a generation's seconds, those until the first token, all executions together; None: not
             told apart.
+        alone: whether next to nothing else ran meanwhile; if not, no meter tells their joules apart.
     """
 
     count: int
     seconds: float
     tokens: int
     prefill_s: float | None = None
+    alone: bool = True
 
 
 class Exercise(Protocol):
@@ -62,6 +72,7 @@ class Exercise(Protocol):
 
         Raises:
             OutOfMemory: it does not fit.
+            NotMeasured: it cannot be measured.
         """
         ...
 
@@ -74,6 +85,7 @@ class Bench(Protocol):
 
         Raises:
             OutOfMemory: it does not fit.
+            NotMeasured: it cannot be measured.
         """
         ...
 

@@ -115,6 +115,12 @@ class Grouped:
             joules -= idle_j
             if self.idle_w is None and idle_s > MUCH_IDLE * window_s:
                 warnings = [*warnings, IDLE_UNKNOWN]
+        if joules is not None and joules <= 0:
+            warnings.append(
+                f"a window of {window_s:.2f} s has fewer joules than the hardware's idle power takes in it "
+                f"({idle_j:.3g} J): the meter does not read the hardware that is described"
+            )
+            joules = idle_j = None
         members, self._members, self._begin_s = self._members, [], None
         return [
             Share(

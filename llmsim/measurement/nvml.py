@@ -58,7 +58,7 @@ class NvmlMeter:
 
     def __post_init__(self) -> None:
         self._library: Any = None
-        self._uuids: frozenset[str] = frozenset()
+        self._uuids: frozenset[str] | None = None
         self._watched: list[_Watched] | None = None
         self._start_s = 0.0
 
@@ -111,10 +111,11 @@ class NvmlMeter:
         """Read no other GPUs than these, unless `devices` names some: what stands idle beside is not counted.
 
         Args:
-            uuids: as the driver calls them, with or without the leading ``GPU-``.
+            uuids: as the driver calls them, with or without the leading ``GPU-``; none: no GPU works.
         """
-        if not self.devices:
-            self._uuids = frozenset(_bare(uuid) for uuid in uuids)
+        found = frozenset(_bare(uuid) for uuid in uuids)
+        if not self.devices or not found:
+            self._uuids = found
 
     def least_window_s(self) -> float:
         """The shortest window that holds enough updates of every counter, s."""
@@ -148,6 +149,8 @@ class NvmlMeter:
             import pynvml
 
             self._library = pynvml
+        if self._uuids is not None and not self._uuids:
+            raise _Refused("it reads GPUs, and this work is done on none")
         library = self._library
         try:
             library.nvmlInit()
@@ -165,7 +168,9 @@ class NvmlMeter:
         ]
         missing = set(self.devices) - {device.index for device in found}
         if missing or not chosen:
-            wanted = f"number {sorted(missing)}" if missing else f"identity {', '.join(sorted(self._uuids))}"
+            wanted = (
+                f"number {sorted(missing)}" if missing else f"identity {', '.join(sorted(self._uuids or ()))}"
+            )
             raise _Refused(f"no GPU of {wanted}; NVML sees {len(found)}")
         return chosen
 
@@ -223,6 +228,9 @@ class NvmlMeter:
                     f"{len(inside)} counter updates in {window_s:.2f} s; at least {FEWEST_UPDATES + 1} are "
                     f"needed, {(FEWEST_UPDATES + 2) * item.period_s:.2f} s"
                 )
+            elif inside.goes_back():
+                power_w = None
+                warnings.append("the counter went back within the window: the driver started anew")
             warnings += _disagreement(power_w, integrated)
         if item.sampler.failure is not None:
             power_w = None

@@ -155,6 +155,9 @@ class RaplMeter:
                 window_s,
             )
         joules = spent_j(first_j, last_j, zone.range_j)
+        if not joules:
+            reason = f"the counter did not move in {window_s * 1000:.1f} ms: measure in longer windows"
+            return self._none(reason, zone.name, window_s)
         return Reading(
             source=zone.name,
             scope=SCOPE,
@@ -167,4 +170,6 @@ class RaplMeter:
         )
 
     def _none(self, reason: str, source: str = "cpu", window_s: float = 0.0) -> Reading:
-        return Reading(source, SCOPE, "measured", "rapl", None, None, window_s, warnings=(reason,))
+        return Reading(
+            source, SCOPE, "measured", "rapl", None, None, window_s, warnings=(*self._notes, reason)
+        )

@@ -15,7 +15,7 @@ def row(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     A prefill's `prefill_s` and a decode's `decode_step_s` are its own; a decode's `runtime_s` and joules are
     those of its steps alone; a generation has both where they were told apart. A marked trial's quality is
     its mark, and its experiment ends in it: it is in no fit. None for a trial that did not end (out of
-    memory): it has no seconds.
+    memory, not measured): it has no seconds.
     """
     if entry["outcome"] not in OUTCOMES:
         return None

@@ -11,6 +11,8 @@ from llmsim.measurement.contract import Reading
 
 SCOPE = "cpu_packages"
 STAT = Path("/proc/stat")
+# Ten ticks of the system's clock, s.
+LEAST_WINDOW_S = 0.1
 # Columns of a line of /proc/stat in which a CPU does nothing: idle, and waiting for a disk.
 IDLE_COLUMNS = (3, 4)
 
@@ -52,10 +54,12 @@ class TdpMeter:
         """The window ends now."""
         window_s = time.perf_counter() - self._start_s
         reason = self.unavailable()
+        busy, total = (after - before for after, before in zip(busy_ticks(), self._before, strict=True))
+        if reason is None and total <= 0:
+            reason = f"utilisation is not known after {window_s * 1000:.1f} ms: measure in longer windows"
         if reason is not None or self.tdp_w is None:
             return [Reading("cpu", SCOPE, "estimated", "tdp", None, None, window_s, warnings=(str(reason),))]
-        busy, total = (after - before for after, before in zip(busy_ticks(), self._before, strict=True))
-        share = busy / total if total > 0 else 0.0
+        share = busy / total
         power_w = self.idle_w + share * (self.tdp_w - self.idle_w)
         return [
             Reading(
@@ -69,6 +73,10 @@ class TdpMeter:
                 conditions={"utilisation": share},
             )
         ]
+
+    def least_window_s(self) -> float:
+        """The system counts time in ticks, s."""
+        return LEAST_WINDOW_S
 
     def close(self) -> None:
         """Nothing is held."""

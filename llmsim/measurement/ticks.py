@@ -54,6 +54,10 @@ class Ticks:
         periods = np.maximum(np.round(gaps / np.median(gaps)), 1).sum()
         return float((self.seconds[-1] - self.seconds[0]) / periods)
 
+    def goes_back(self) -> bool:
+        """Whether the counter was ever lower than before: it wrapped, or its driver started anew."""
+        return bool((np.diff(self.joules) < 0).any())
+
     def power_w(self, period_s: float) -> float | None:
         """Mean power from the first move to the last, over whole periods; None where there are under two."""
         if len(self) < 2:

@@ -58,7 +58,8 @@ class Characterization:
     @property
     def objective(self) -> float:
         """What a sweep minimises: the widest interval of a runtime, percent."""
-        return max((record["runtime_interval_pct"] for record in self.records), default=float("nan"))
+        known = [record["runtime_interval_pct"] for record in self.records]
+        return max((width for width in known if width is not None), default=float("nan"))
 
     def save(self, folder: Path) -> None:
         """Write `trials.csv`, ready for `trials.path=`, `characterize.json`, and the fit's files."""
@@ -230,13 +231,9 @@ def open_meters(config: Config, backend: Any = None) -> tuple[list[Meter], list[
             "Energy is absent: the work is done elsewhere, and the meters of this host do not see it."
         ]
     meter: Meter = METERS.build(config.meter)
-    reason = None
     if hasattr(backend, "gpu_uuids") and hasattr(meter, "only"):
-        uuids = backend.gpu_uuids()
-        meter.only(uuids)
-        if not uuids:  # to a meter, no GPU named is all of them
-            reason = "it reads GPUs, and this work is done on none"
-    reason = reason or meter.unavailable()
+        meter.only(backend.gpu_uuids())
+    reason = meter.unavailable()
     if reason is None:
         return [meter], []
     note = f"Energy is absent: meter={config.meter.get('name')}: {reason}."
@@ -334,7 +331,7 @@ def _record(cell: Cell, trials: list[Record]) -> Record:
         "repeats": len(completed),
         "outcome": trials[-1]["outcome"],
         "runtime_s": float(np.mean(seconds)) if seconds else None,
-        "runtime_interval_pct": half_width_pct(seconds) if len(seconds) > 1 else float("nan"),
+        "runtime_interval_pct": half_width_pct(seconds) if len(seconds) > 1 else None,
         "energy_j": float(np.mean(joules)) if joules else None,
         "energy_interval_pct": half_width_pct(joules) if len(joules) > 1 else None,
         "warnings": sorted({text for trial in trials for text in trial["warnings"]}),
@@ -344,7 +341,8 @@ def _record(cell: Cell, trials: list[Record]) -> Record:
 def _figures(record: Record) -> list[str]:
     if record["runtime_s"] is None:
         return [str(record["outcome"]), "", ""]
-    runtime = f"{record['runtime_s']:.5g} s ±{record['runtime_interval_pct']:.2f} %"
+    within = record["runtime_interval_pct"]
+    runtime = f"{record['runtime_s']:.5g} s" + ("" if within is None else f" ±{within:.2f} %")
     if record["energy_j"] is None:
         return [runtime, "absent", ""]
     interval = record["energy_interval_pct"]

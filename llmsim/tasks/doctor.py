@@ -16,6 +16,7 @@ from llmsim.measurement import METERS
 from llmsim.measurement.contract import Meter
 from llmsim.plugin_conf import hidden_options, missing_folders
 from llmsim.policies import POLICIES
+from llmsim.registry import Registry
 from llmsim.tasks.characterize import Characterize, opened
 
 # Time for clocks to fall, and the window, s.
@@ -71,21 +72,21 @@ class Doctor:
         """Look."""
         findings: list[Finding] = []
         open_meters: list[tuple[Finding, Meter]] = []
-        for name in METERS.names():
+        for name in _names(METERS):
             node = config.meter if config.meter.get("name") == name else {"name": name}
             try:
                 meter: Meter = METERS.build(node)
-            except InputError as error:
-                findings.append(_finding("meter", name, str(error)))
+                findings.append(_meter(name, meter, self.idle))
+            except Exception as error:  # whatever a stranger's plug-in raises when asked
+                findings.append(_finding("meter", name, _failed(error)))
                 continue
-            findings.append(_meter(name, meter, self.idle))
             if findings[-1]["state"] == "available":
                 open_meters.append((findings[-1], meter))
         if self.idle and open_meters:
             _with_a_model(config, open_meters)
         for _, meter in open_meters:
             meter.close()
-        findings += [_backend(name, config) for name in _backend_names()]
+        findings += [_backend(name, config) for name in _names(BACKENDS)]
         return Diagnosis(findings + _plugins())
 
 
@@ -145,18 +146,28 @@ def _idle(meter: Meter) -> str:
     return "; ".join(shown)
 
 
-def _backend_names() -> list[str]:
-    return sorted({*BACKENDS.names(), *BACKENDS.elsewhere})
+def _names(registry: Registry) -> list[str]:
+    """What there is, and what could be installed."""
+    return sorted({*registry.names(), *registry.elsewhere})
 
 
 def _backend(name: str, config: Config) -> Finding:
     node = config.backend if config.backend.get("name") == name else {"name": name}
     try:
         backend = BACKENDS.build(node)
-    except InputError as error:
-        return _finding("backend", name, str(error))
-    reason = getattr(backend, "unavailable", lambda: None)()
+        reason = getattr(backend, "unavailable", lambda: None)()
+    except Exception as error:  # whatever a stranger's plug-in raises when asked
+        return _finding("backend", name, _failed(error))
     return _finding("backend", name, reason, str(getattr(backend, "method", "")))
+
+
+def _failed(error: Exception) -> str:
+    """What a plug-in's own error means to who uses it."""
+    if isinstance(error, InputError):
+        return str(error)
+    return (
+        f"it fails when asked ({type(error).__name__}: {error}). Reinstall its package, or tell its authors."
+    )
 
 
 def _plugins() -> list[Finding]:

@@ -1,12 +1,13 @@
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from llmsim.measurement.campaign import Campaign, Pace, Subject, energy_of
-from llmsim.measurement.cell import Cell
+from llmsim.measurement.cell import Cell, NotMeasured
 from llmsim.measurement.contract import Reading
 from llmsim.measurement.journal import Journal
 from llmsim.measurement.rows import row, rows
@@ -81,6 +82,30 @@ def test_noise_is_answered_with_repeats(tmp_path):
     bench = TableBench(seconds, np.random.default_rng(1), spread=0.05)
     _, entries = run(tmp_path / "j", CELLS[:1], bench)
     assert 5 < len(entries) <= 25
+
+
+def test_what_a_bench_cannot_measure_is_an_outcome_and_joules_of_mixed_work_are_absent(tmp_path):
+    bench = TableBench(seconds)
+    prepared = bench.prepare
+
+    def prepare(cell):
+        if cell.experiment == "prefill":
+            raise NotMeasured("one query at a time")
+        exercise = prepared(cell)
+        return SimpleNamespace(
+            run=lambda asked: dataclasses.replace(exercise.run(asked), alone=cell.batch > 1)
+        )
+
+    bench.prepare = prepare
+    finished, entries = run(tmp_path / "j", bench=bench)
+    assert finished
+    (lost,) = (entry for entry in entries if entry["outcome"] == "not_measured")
+    assert lost["warnings"] == ["one query at a time"]
+    for entry in entries:
+        if entry["cell"]["experiment"] == "decode":
+            assert (entry["energy_j"] is None) == (entry["cell"]["batch"] == 1)
+            assert any("no joules" in text for text in entry["warnings"]) == (entry["energy_j"] is None)
+    assert len(rows(entries)) == len(entries) - 1
 
 
 def test_out_of_memory_is_an_outcome_and_is_not_tried_again(tmp_path):

@@ -73,3 +73,12 @@ def test_without_a_meter_nothing_is_known():
     grouped = Grouped([])
     grouped.before()
     assert grouped.after(("run", "one", 0), 5.0) == grouped.flush() == []
+
+
+def test_a_meter_of_other_hardware_than_described_has_no_joules_and_says_so():
+    desk = Desk()
+    grouped = Grouped([desk], idle_w=400.0, clock=desk.clock, rest=desk.rest)
+    serve(grouped, desk, 0, 0.1, gap_s=0.8)
+    _, second = serve(grouped, desk, 1, 0.1)
+    assert second.energy_j is None
+    assert "does not read the hardware that is described" in second.warnings[0]

@@ -3,6 +3,7 @@ import time
 import pytest
 
 from llmsim.measurement.nvml import NvmlMeter
+from llmsim.testing import MeterConformance
 from tests.measurement.made_up import PERIOD_S, Nvml
 
 
@@ -24,6 +25,25 @@ def window(meter, seconds=0.4):
     meter.start()
     time.sleep(seconds)
     return meter.stop()
+
+
+class TestNvml(MeterConformance):
+    @pytest.fixture(autouse=True)
+    def _over(self, meter):
+        self.open_meter = lambda: meter(Nvml(gpus=2))
+
+
+def test_a_counter_that_goes_back_leaves_its_window_without_joules(meter):
+    library = Nvml()
+    nvml = meter(library)
+    assert nvml.unavailable() is None
+    nvml.start()
+    time.sleep(0.15)
+    library.began_s = time.perf_counter()
+    time.sleep(0.15)
+    (reading,) = nvml.stop()
+    assert reading.energy_j is None
+    assert any("went back" in text for text in reading.warnings)
 
 
 def test_a_counter_that_moves_gives_the_power_that_moved_it(meter):

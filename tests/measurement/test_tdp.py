@@ -3,6 +3,12 @@ import pytest
 from llmsim.errors import InputError
 from llmsim.measurement import METERS
 from llmsim.measurement.tdp import TdpMeter
+from llmsim.testing import MeterConformance
+
+
+class TestTdp(MeterConformance):
+    def open_meter(self):
+        return TdpMeter(allow_estimate=True, tdp_w=100, idle_w=20)
 
 
 def test_an_estimate_must_be_asked_for():
@@ -13,13 +19,15 @@ def test_an_estimate_needs_a_power_limit():
     assert "tdp_w" in TdpMeter(allow_estimate=True).unavailable()
 
 
-def test_an_estimate_is_labelled_and_lies_between_idle_and_tdp():
+def test_an_estimate_lies_between_idle_and_tdp(monkeypatch):
     meter = TdpMeter(allow_estimate=True, tdp_w=100, idle_w=20)
-    assert meter.unavailable() is None
+    ticks = iter([(10.0, 100.0), (35.0, 200.0), (35.0, 200.0), (35.0, 200.0)])
+    monkeypatch.setattr("llmsim.measurement.tdp.busy_ticks", lambda: next(ticks))
     meter.start()
     (reading,) = meter.stop()
-    assert reading.method == "estimated"
-    assert 20 <= reading.power_w <= 100
+    assert (reading.power_w, reading.method) == (40, "estimated")
+    meter.start()
+    assert "longer windows" in meter.stop()[0].warnings[0]
 
 
 def test_what_was_not_allowed_has_no_energy():

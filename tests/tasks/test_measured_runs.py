@@ -70,7 +70,7 @@ def test_batches_run_for_real_and_a_second_run_plays_the_journal(config, discipl
 
 
 def test_an_estimate_is_called_one_and_no_joules_are_absent(config, monkeypatch):
-    guess = TdpMeter(allow_estimate=True, tdp_w=65.0)
+    guess = TdpMeter(allow_estimate=True, tdp_w=2000.0, idle_w=1000.0)  # above the idle power described
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([guess], []))
     assert evaluate(config("static")).summary["energy_method"] == "estimated"
     monkeypatch.setattr(measuring, "FOLDER", measuring.FOLDER / "again")

@@ -16,6 +16,8 @@ from llmsim_openai.server import Answer, Refused, Server, exact
 
 # Numbers of tokens that prompts are made of: small ones, that every vocabulary has.
 _TOKENS = (10, 90)
+# Tokens at the begin of a prompt that say its number.
+_NUMBERED = 4
 
 
 @dataclass(frozen=True)
@@ -30,26 +32,84 @@ class Prompts:
     word: str | None
     extra: int = 0
 
-    def of(self, tokens: int) -> str | list[int]:
+    def of(self, tokens: int, number: int = 0) -> str | list[int]:
         """A prompt.
+
+        Args:
+            number: prompts of token numbers that have different ones begin differently, so that what a server
+                keeps of earlier ones is of no use.
 
         Raises:
             InputError: the server adds more tokens than the prompt may have.
         """
         if self.word is None:
             low, high = _TOKENS
-            return [low + number % (high - low) for number in range(tokens)]
+            span = high - low
+            begin = [low + number // span**place % span for place in range(_NUMBERED)]
+            return (begin + [low + place % span for place in range(_NUMBERED, tokens)])[:tokens]
         if tokens <= self.extra:
             raise InputError(f"A prompt of {tokens} tokens: the server adds {self.extra} to every text.")
         return self.word * (tokens - self.extra)
 
 
+@dataclass(frozen=True)
+class Client:
+    """Asks one model of a server.
+
+    Attributes:
+        server: where.
+        model: the server's name of it.
+        kind: which server it is, for its own words.
+    """
+
+    server: Server
+    model: str
+    kind: str
+
+    def complete(self, prompt: str | list[int], tokens: int) -> Answer:
+        """One completion of exactly so many tokens."""
+        body = {"model": self.model, "prompt": prompt, **exact(self.kind, tokens)}
+        return self.server.complete(body)
+
+    def together(
+        self, pool: ThreadPoolExecutor, prompts: Sequence[str | list[int]], tokens: Sequence[int]
+    ) -> list[Answer]:
+        """Completions that are asked for at the same moment.
+
+        Args:
+            pool: with a thread for each.
+        """
+        ready = threading.Barrier(len(prompts))
+
+        def ask(prompt: str | list[int], count: int) -> Answer:
+            ready.wait()
+            return self.complete(prompt, count)
+
+        return list(pool.map(ask, prompts, tokens))
+
+    def check(self, answer: Answer, tau_in: int, tau_out: int) -> None:
+        """The tokens that were asked for.
+
+        Raises:
+            InputError: the server counted others.
+        """
+        if answer.completion_tokens != tau_out:
+            raise InputError(
+                f"{self.server.url}: {answer.completion_tokens} tokens instead of {tau_out}. Say which "
+                "server it is (backend.server=vllm, ...), so that it is asked in its own words."
+            )
+        if answer.prompt_tokens != tau_in:
+            raise InputError(
+                f"{self.server.url}: a prompt of {answer.prompt_tokens} tokens instead of {tau_in}. Choose "
+                "a backend.word that its tokenizer makes one token of, again and again."
+            )
+
+
 class OpenAIEngine:
     """Sends the queries of a batch at the same time, each on a connection of its own."""
 
-    def __init__(self, server: Server, model: str, kind: str, prompts: Prompts, most: int) -> None:
-        self._server, self._model, self._kind = server, model, kind
-        self._prompts, self._most = prompts, most
+    def __init__(self, client: Client, prompts: Prompts, most: int) -> None:
+        self._client, self._prompts, self._most = client, prompts, most
         self._answers: list[Answer] = []
         self._open = True
 
@@ -72,16 +132,10 @@ class OpenAIEngine:
             raise InputError("This engine is closed.")
         self.expect(tau_in, tau_out)
         prompts = [self._prompts.of(tokens) for tokens in tau_in]
-        together = threading.Barrier(len(prompts))
-
-        def ask(prompt: str | list[int], tokens: int) -> Answer:
-            together.wait()
-            return complete(self._server, self._model, self._kind, prompt, tokens)
-
         with ThreadPoolExecutor(len(prompts)) as pool:
-            answers = list(pool.map(ask, prompts, tau_out))
+            answers = self._client.together(pool, prompts, tau_out)
         for answer, asked_in, asked_out in zip(answers, tau_in, tau_out, strict=True):
-            self._check(answer, asked_in, asked_out)
+            self._client.check(answer, asked_in, asked_out)
         self._answers = answers
         return Advance(
             runtime_s=max(answer.last_token_s for answer in answers),
@@ -112,25 +166,8 @@ class OpenAIEngine:
         """Nothing is held on the server."""
         self._open = False
 
-    def _check(self, answer: Answer, tau_in: int, tau_out: int) -> None:
-        if answer.completion_tokens != tau_out:
-            raise InputError(
-                f"{self._server.url}: {answer.completion_tokens} tokens instead of {tau_out}. Say which "
-                "server it is (backend.server=vllm, ...), so that it is asked in its own words."
-            )
-        if answer.prompt_tokens != tau_in:
-            raise InputError(
-                f"{self._server.url}: a prompt of {answer.prompt_tokens} tokens instead of {tau_in}. Choose "
-                "a backend.word that its tokenizer makes one token of, again and again."
-            )
 
-
-def complete(server: Server, model: str, kind: str, prompt: str | list[int], tokens: int) -> Answer:
-    """One completion of exactly so many tokens."""
-    return server.complete({"model": model, "prompt": prompt, **exact(kind, tokens)})
-
-
-def find_prompts(server: Server, model: str, kind: str, wanted: str, word: str) -> Prompts:
+def find_prompts(client: Client, wanted: str, word: str) -> Prompts:
     """How this server is given prompts: as token numbers where it takes them, else as words.
 
     Args:
@@ -141,16 +178,16 @@ def find_prompts(server: Server, model: str, kind: str, wanted: str, word: str) 
     """
     if wanted != "text":
         try:
-            if complete(server, model, kind, Prompts(None).of(7), 1).prompt_tokens == 7:
+            if client.complete(Prompts(None).of(7), 1).prompt_tokens == 7:
                 return Prompts(None)
         except Refused as error:
             if wanted == "tokens" or error.status not in (400, 415, 422, 500):
                 raise
-    counts = [complete(server, model, kind, word * words, 1).prompt_tokens for words in (4, 12, 40)]
+    counts = [client.complete(word * words, 1).prompt_tokens for words in (4, 12, 40)]
     extra = counts[0] - 4
     if counts != [4 + extra, 12 + extra, 40 + extra] or extra < 0:
         raise InputError(
-            f"{server.url}: 4, 12 and 40 times the word {word!r} are {counts} tokens. Choose a backend.word "
-            "that the server's tokenizer makes one token of, again and again."
+            f"{client.server.url}: 4, 12 and 40 times the word {word!r} are {counts} tokens. Choose a "
+            "backend.word that the server's tokenizer makes one token of, again and again."
         )
     return Prompts(word, extra)

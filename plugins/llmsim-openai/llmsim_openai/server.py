@@ -33,6 +33,8 @@ class Answer:
         text: what was generated.
         prompt_tokens, completion_tokens: as the server counted them.
         first_token_s, last_token_s: seconds from the request to the first and the last part.
+        begin_s: when it was asked for, s, on `time.perf_counter`.
+        parts_s: when each part with text came, s, on the same clock.
     """
 
     text: str
@@ -40,6 +42,8 @@ class Answer:
     completion_tokens: int
     first_token_s: float
     last_token_s: float
+    begin_s: float = 0.0
+    parts_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Server:
         start = time.perf_counter()
         text, usage = "", None
         first = last = None
+        parts_s: list[float] = []
         with _Exchange(self, "POST", "/completions", {**body, "stream": True}) as exchange:
             for part in exchange.parts():
                 now = time.perf_counter() - start
@@ -87,6 +92,8 @@ class Server:
                 for choice in part.get("choices") or ():
                     piece = choice.get("text") or ""
                     text += piece
+                    if piece:
+                        parts_s.append(start + now)
                     if piece or choice.get("finish_reason"):
                         first = now if first is None else first
                         last = now
@@ -95,7 +102,8 @@ class Server:
                 f"{self.url}: the answer broke off, or had no count of tokens (usage). The server must "
                 "stream completions with their usage."
             )
-        return Answer(text, int(usage["prompt_tokens"]), int(usage["completion_tokens"]), first, last)
+        counted = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+        return Answer(text, *counted, first, last, start, tuple(parts_s))
 
 
 class _Exchange:

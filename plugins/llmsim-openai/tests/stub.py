@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,6 +20,9 @@ class Behaviour:
     models: tuple[str, ...] = ("toy",)
     prefill_s: float = 0.0  # before the first token
     step_s: float = 0.0  # between two tokens
+    queues: str = ""  # prefill: prompts one after another; all: whole queries one after another
+    lumps: int = 1  # tokens in a part
+    most_context: int = 10_000
     takes_tokens: bool = True
     begins: int = 1  # tokens that it adds to every text
     stops_at: int | None = None  # an answer's end unless it is told to go on
@@ -27,6 +30,7 @@ class Behaviour:
     fails: bool = False
     key: str | None = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
 def _handler(does: Behaviour) -> type[BaseHTTPRequestHandler]:
@@ -56,7 +60,10 @@ def _handler(does: Behaviour) -> type[BaseHTTPRequestHandler]:
             if not isinstance(prompt, str) and not does.takes_tokens:
                 return self._answer({"detail": "prompt must be a string."}, 400)
             tokens = len(prompt.split()) + does.begins if isinstance(prompt, str) else len(prompt)
-            self._stream(body, tokens)
+            if tokens + body["max_tokens"] > does.most_context:
+                return self._answer({"error": f"the context is {does.most_context} tokens"}, 400)
+            with does.turn if does.queues == "all" else nullcontext():
+                self._stream(body, tokens)
 
         def _stream(self, body: dict[str, Any], prompt_tokens: int) -> None:
             count = body["max_tokens"]
@@ -65,13 +72,18 @@ def _handler(does: Behaviour) -> type[BaseHTTPRequestHandler]:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
-            time.sleep(does.prefill_s)
+            with does.turn if does.queues == "prefill" else nullcontext():
+                time.sleep(does.prefill_s)
+            text = ""
             for number in range(count):
                 if number:
                     time.sleep(does.step_s)
                 if number == does.breaks_at:
                     return
-                self._part({"choices": [{"text": f" {prompt_tokens + number}"}]})
+                text += f" {prompt_tokens + number}"
+                if number % does.lumps == 0 or number == count - 1:
+                    self._part({"choices": [{"text": text}]})
+                    text = ""
             usage = {"prompt_tokens": prompt_tokens, "completion_tokens": count}
             self._part({"choices": [], "usage": usage})
             self.wfile.write(b"data: [DONE]\n\n")

@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
 
 import pytest
 
-from llmsim.testing import EngineConformance
+from llmsim.api import Cell, NotMeasured
+from llmsim.testing import BenchConformance, EngineConformance
 from llmsim_openai.backend import OpenAIBackend
 
 pytest.importorskip("transformers", reason="pip install 'llmsim-openai[test]'")
@@ -86,6 +89,30 @@ class TestServer(EngineConformance):
 
     def open_engine(self):
         return self.backend.open(deployment=None)
+
+
+class TestCells(BenchConformance):
+    """This server serves one query after another: a batch never decodes together."""
+
+    cells = (Cell("prefill", 2, 8, 1), Cell("decode", 1, 64, 5), Cell("generation", 1, 8, 4))
+
+    @pytest.fixture(autouse=True)
+    def _served(self, backend):
+        self.backend = backend
+
+    def open_bench(self):
+        target = SimpleNamespace(kv_cache=True, model=SimpleNamespace(context_tokens=256))
+        return self.backend.open_bench(target)
+
+    def test_a_whole_answer_is_its_prefill_and_its_steps(self):
+        bench = self.open_bench()
+        cells = (Cell("prefill", 1, 64, 1), Cell("decode", 1, 64, 33), Cell("generation", 1, 64, 33))
+        rounds = [[bench.prepare(cell).run(0.0).seconds for cell in cells] for _ in range(9)]
+        # The model is so small that the host's other work shows: roughly, and in most rounds.
+        assert 1 / 3 < median((prefill + decode) / whole for prefill, decode, whole in rounds) < 3
+        with pytest.raises(NotMeasured, match="of 2 queries at once"):
+            bench.prepare(Cell("decode", 2, 8, 5)).run(0.0)
+        bench.close()
 
 
 def test_more_tokens_take_longer_and_each_is_counted(backend):

@@ -1,0 +1,1 @@
+"""Energy as Zeus reads it."""
