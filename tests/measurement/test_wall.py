@@ -32,8 +32,8 @@ class Worker(Metronome):
         self.worked_s = 0.0
         self.warmed = False
 
-    def warm(self, later):
-        self.warmed = not later
+    def warm(self):
+        self.warmed = True
         self.desk.rest(50.0)
 
     def _one(self, work):
