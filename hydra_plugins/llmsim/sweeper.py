@@ -16,7 +16,7 @@ class QuickSweeper(BasicSweeper):
     """Hydra's grid of jobs, whose configurations share what they have in common."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hand Hydra's sweeper and launcher the quick loader, and joblib's workers what they share once."""
+        """Hand Hydra's sweeper and launcher the quick loader; keep what jobs share in warm workers."""
         quick = HydraContext(
             config_loader=QuickLoader.over(hydra_context.config_loader), callbacks=hydra_context.callbacks
         )

@@ -1,13 +1,14 @@
-"""Jobs in warm workers of this machine, by joblib: what they have in common is sent and set up once.
+"""Jobs in warm workers, by joblib or Ray: what the jobs of a sweep have in common is sent and set up once.
 
-Hydra's own launcher for joblib sends all of it with every job, looks for plug-ins anew, copies the
-configuration five times and writes it as YAML in Python, which together take longer than a short run's work.
+Hydra's own launchers send all of it with every job; each job then finds the plug-ins anew, copies the
+configuration five times and writes it by YAML in Python, which together take longer than a short run's work.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,10 +26,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf._utils import get_omega_conf_dumper
 
-# The class of Hydra's launcher, which is not imported: it need not be installed.
-_JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher"
+# A job's number, and its words.
+Job = tuple[int, list[str]]
 # Nodes whose YAML a process keeps.
 _KEPT = 256
+# What Ray may keep of objects; Hydra's launcher asks for as much.
+_RAY_STORE_BYTES = 75 * 2**20
 
 
 @dataclass(frozen=True)
@@ -39,37 +42,40 @@ class Common:
         context: Hydra's loader and callbacks.
         config: the sweep's.
         task: what each job calls with its configuration.
+        folder: the sweep's, from `here`.
+        here: the folder that the sweep was begun in.
         state: Hydra's own, of the process that began the sweep.
-        folder: the sweep's.
     """
 
     context: HydraContext
     config: DictConfig
     task: TaskFunction
-    state: Any
     folder: str
+    here: str
+    state: Any
 
 
 @dataclass
 class WarmLauncher(Launcher):
-    """Hydra's launcher for joblib, but for what it does with each job.
+    """Hydra's launcher for joblib or Ray, but for what it sends and does with each job.
 
     Attributes:
-        settings: of `joblib.Parallel`, as in `hydra.launcher`.
+        parallel: runs jobs at once, each by `run`.
         context, config, task: as in `Common`.
     """
 
-    settings: dict[str, Any]
+    parallel: Callable[[Common, Sequence[Job]], list[JobReturn]]
     context: HydraContext
     config: DictConfig
     task: TaskFunction
 
     @classmethod
     def over(cls, launcher: Any) -> Launcher:
-        """In the place of Hydra's launcher for joblib; any other is given back as it is."""
-        if type(launcher).__module__ != _JOBLIB:
+        """In the place of Hydra's launcher for joblib or Ray; any other is given back as it is."""
+        parallel = _PARALLEL.get(f"{type(launcher).__module__}.{type(launcher).__name__}")
+        if parallel is None:
             return launcher  # type: ignore[no-any-return]
-        return cls(dict(launcher.joblib), launcher.hydra_context, launcher.config, launcher.task_function)
+        return cls(parallel, launcher.hydra_context, launcher.config, launcher.task_function)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """As Hydra's."""
@@ -77,20 +83,49 @@ class WarmLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; what each returned, in their order."""
-        from joblib import Parallel, delayed
-        from joblib.externals import cloudpickle
+        hydra = self.config.hydra
+        configure_log(hydra.hydra_logging, hydra.verbose)
+        common = Common(
+            self.context, self.config, self.task, str(hydra.sweep.dir), str(Path.cwd()), Singleton.get_state()
+        )
+        return self.parallel(common, [(n, list(w)) for n, w in enumerate(job_overrides, initial_job_idx)])
 
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        folder = str(self.config.hydra.sweep.dir)
-        common = cloudpickle.dumps(
-            Common(self.context, self.config, self.task, Singleton.get_state(), folder)
-        )
-        settings = {key: _number(value) for key, value in self.settings.items()} | {"backend": "loky"}
-        returned: list[JobReturn] = Parallel(**settings)(
-            delayed(run)(common, number, list(words))
-            for number, words in enumerate(job_overrides, initial_job_idx)
-        )
-        return returned
+
+def _by_joblib(common: Common, jobs: Sequence[Job]) -> list[JobReturn]:
+    """On the cores of this machine; a worker that dies ends the sweep."""
+    from joblib import Parallel, delayed
+    from joblib.externals import cloudpickle
+
+    settings = {
+        key: _number(value) for key, value in common.config.hydra.launcher.items() if key != "_target_"
+    }
+    sent = cloudpickle.dumps(common)
+    returned: list[JobReturn] = Parallel(**settings | {"backend": "loky"})(
+        delayed(run)(sent, *job) for job in jobs
+    )
+    return returned
+
+
+def _by_ray(common: Common, jobs: Sequence[Job]) -> list[JobReturn]:
+    """By Ray, here or on a cluster; the job of a worker that dies is run again."""
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # or Ray shows one line for many runs
+    import ray
+
+    settings: Any = OmegaConf.to_container(common.config.hydra.launcher.ray, resolve=True)
+    if not ray.is_initialized():
+        there = settings["init"].get("address") or os.environ.get("RAY_ADDRESS")
+        ray.init(**({} if there else {"object_store_memory": _RAY_STORE_BYTES}) | settings["init"])
+    remote = ray.remote(**settings["remote"])(run) if settings["remote"] else ray.remote(run)
+    sent = ray.put(ray.cloudpickle.dumps(common))
+    returned: list[JobReturn] = ray.get([remote.remote(sent, *job) for job in jobs])
+    return returned
+
+
+# By Hydra's launchers, which are not imported: they need not be installed.
+_PARALLEL = {
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": _by_joblib,
+    "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher": _by_ray,
+}
 
 
 def run(common: bytes, number: int, words: list[str]) -> JobReturn:
@@ -141,6 +176,7 @@ def _opened(common: bytes) -> Common:
     opened: Common = pickle.loads(common)
     opened.state["instances"][Plugins] = plugins
     Singleton.set_state(opened.state)
+    os.chdir(opened.here)  # a cluster's workers begin elsewhere
     return opened
 
 
