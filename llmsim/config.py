@@ -187,11 +187,7 @@ def from_composed(composed: Any) -> Config:
     for group in (*PLUGIN_GROUPS, *LIST_GROUPS, "workload", "fleet", "task"):
         if group in node and not isinstance(node[group], dict):
             raise InputError(f"{group}={node[group]}: expected an option of conf/{group}, by name.")
-    # Other floors' nodes stay as they are; typing each of their values anew would take most of a job's time.
-    nodes = {name: node[name] for name in _node_names() if isinstance(node.get(name), dict)}
-    nodes = {name: value for name, value in nodes.items() if _is_settled(value)}
-    config = parse(Config, node | {name: {} for name in nodes}, "")
-    config = dataclasses.replace(config, **nodes)
+    config = Config(**node) if _needs_no_parsing(node) else parse(Config, node, "")
     if config.report not in REPORTS:
         raise InputError(f"report={config.report}: {did_you_mean(config.report, REPORTS, 'kind of report')}")
     if config.seed < 0:
@@ -214,10 +210,15 @@ def _plain(composed: Any, key: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-@lru_cache(maxsize=1)
-def _node_names() -> tuple[str, ...]:
-    """Fields of a run that hold a node of another floor."""
-    return tuple(item.name for item in dataclasses.fields(Config) if item.type == "dict[str, Any]")
+def _needs_no_parsing(node: Mapping[str, Any]) -> bool:
+    """Whether a run's values have their types already: `parse` would only copy them, value by value."""
+    fields = dataclasses.fields(Config)
+    required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+    kinds = {f.name: str(f.type).partition("[")[0] for f in fields}
+    typed = all(
+        type(value).__name__ == kinds.get(name) and _is_settled(value) for name, value in node.items()
+    )
+    return typed and required <= node.keys()
 
 
 def _is_settled(value: Any) -> bool:

@@ -114,7 +114,9 @@ def _by_ray(common: Common, jobs: Sequence[Job]) -> list[JobReturn]:
     settings: Any = OmegaConf.to_container(common.config.hydra.launcher.ray, resolve=True)
     if not ray.is_initialized():
         there = settings["init"].get("address") or os.environ.get("RAY_ADDRESS")
-        ray.init(**({} if there else {"object_store_memory": _RAY_STORE_BYTES}) | settings["init"])
+        # Without an address Ray would join whatever cluster it finds traces of, and refuse the rest.
+        here = {} if there else {"address": "local", "object_store_memory": _RAY_STORE_BYTES}
+        ray.init(**{key: value for key, value in settings["init"].items() if value is not None} | here)
     remote = ray.remote(**settings["remote"])(run) if settings["remote"] else ray.remote(run)
     sent = ray.put(ray.cloudpickle.dumps(common))
     returned: list[JobReturn] = ray.get([remote.remote(sent, *job) for job in jobs])
@@ -147,7 +149,8 @@ def execute(common: Common, number: int, words: list[str]) -> JobReturn:
     with open_dict(hydra):
         hydra.sweep.dir = common.folder
         hydra.job.id, hydra.job.num = f"{hydra.job.name}_{number}", number
-        folder = Path(common.folder, str(hydra.sweep.subdir)).absolute()
+        hydra.sweep.subdir = str(hydra.sweep.subdir)
+        folder = Path(common.folder, hydra.sweep.subdir).absolute()
         hydra.runtime.output_dir = str(folder)
     OmegaConf.set_readonly(hydra, True)
     folder.mkdir(parents=True, exist_ok=True)
