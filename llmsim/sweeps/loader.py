@@ -22,7 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigSource
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 # Fields of a run that belong to no group; every other word without a dot may choose an option.
 _PLAIN = ("seed", "report", "baselines")
@@ -53,7 +53,7 @@ class QuickLoader(ConfigLoader):
         parsed = [_parsed(word) for word in sweep_overrides]
         values = [item for item in parsed if _sets_value(item)]
         choices = tuple(w for w, item in zip(sweep_overrides, parsed, strict=True) if not _sets_value(item))
-        flags = tuple(str(word) for word in master_config.hydra.overrides.hydra)
+        flags = tuple(words_in(master_config.hydra.overrides.hydra))
         config: DictConfig = _base(self, master_config.hydra.job.config_name, flags, choices)()
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         with open_dict(config.hydra):
@@ -113,6 +113,12 @@ class QuickLoader(ConfigLoader):
     def compute_defaults_list(self, config_name: str | None, overrides: list[str], run_mode: RunMode) -> Any:
         """As Hydra's."""
         return self.delegate.compute_defaults_list(config_name, overrides, run_mode)
+
+
+def words_in(node: ListConfig) -> list[str]:
+    """Words that Hydra keeps, as they were given: an interpolation in one is for the configuration."""
+    given: Any = OmegaConf.to_container(node)
+    return [str(word) for word in given]
 
 
 def _sets_value(override: Override) -> bool:

@@ -26,6 +26,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf._utils import get_omega_conf_dumper
 
+from llmsim.sweeps.loader import words_in
+
 # A job's number, and its words.
 Job = tuple[int, list[str]]
 # Nodes whose YAML a process keeps.
@@ -154,7 +156,7 @@ def execute(common: Common, number: int, words: list[str]) -> JobReturn:
         hydra.runtime.output_dir = str(folder)
     OmegaConf.set_readonly(hydra, True)
     folder.mkdir(parents=True, exist_ok=True)
-    result = JobReturn(overrides=list(hydra.overrides.task), task_name=JobRuntime.instance().get("name"))
+    result = JobReturn(overrides=words_in(hydra.overrides.task), task_name=JobRuntime.instance().get("name"))
     with chdir(folder) if hydra.job.chdir else nullcontext(), env_override(hydra.job.env_set):
         result.working_dir = str(Path.cwd())
         configure_log(hydra.job_logging, hydra.verbose)

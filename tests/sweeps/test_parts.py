@@ -64,6 +64,7 @@ def test_a_job_in_a_warm_worker_finds_and_leaves_what_hydras_own_way_does(tmp_pa
 
     for folder in (wanted, found):
         flags = ["hydra.job.name=x", f"hydra.sweep.dir={folder}", "+hydra.job.env_set.GREETING=hello"]
+        flags.append("hydra.sweep.subdir=${hydra.job.num}_${seed}")
         master = own.load_configuration("config", flags, RunMode.MULTIRUN)
         context = HydraContext(QuickLoader.over(own), Callbacks())
         if folder is found:
@@ -75,13 +76,13 @@ def test_a_job_in_a_warm_worker_finds_and_leaves_what_hydras_own_way_does(tmp_pa
             places = {"job_dir_key": "hydra.sweep.dir", "job_subdir_key": "hydra.sweep.subdir"}
             result = run_job(task, config, hydra_context=context, **places)
         assert (result.return_value, result.overrides) == (3.5, words)
-        assert "told" in (folder / "7" / "x.log").read_text()
+        assert "told" in (folder / "7_0" / "x.log").read_text()
     assert seen[0] == seen[1]
     for name in ("config", "overrides", "hydra"):
-        left = [OmegaConf.load(folder / "7" / ".hydra" / f"{name}.yaml") for folder in (wanted, found)]
+        left = [OmegaConf.load(folder / "7_0" / ".hydra" / f"{name}.yaml") for folder in (wanted, found)]
         if name == "hydra":
-            assert left[1].hydra.sweep.subdir == "7"
-            left[1].hydra.sweep.subdir = "${hydra.job.num}"
+            assert left[1].hydra.sweep.subdir == "7_0"
+            left[1].hydra.sweep.subdir = "${hydra.job.num}_${seed}"
             left = [OmegaConf.to_yaml(node).replace(str(wanted), str(found)) for node in left]
         assert left[0] == left[1]
 
