@@ -7,7 +7,7 @@
 200
 """
 
-from llmsim.backends.contract import Advance, Backend, Engine, StepEngine, Work
+from llmsim.backends.contract import Advance, Backend, Engine, SizingBackend, StepEngine, WarmingEngine, Work
 from llmsim.config import Config, load_config
 from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
@@ -64,8 +64,10 @@ __all__ = [
     "Reading",
     "Regret",
     "Selective",
+    "SizingBackend",
     "StepEngine",
     "Target",
+    "WarmingEngine",
     "Work",
     "evaluate",
     "frontier",

@@ -26,9 +26,14 @@ OPEN_MAPS = (
     "fleet.deployments",
     "fleet.topology",
     "workload.arrivals",
+    "backends",
+    "meters",
     "objective.at_least",
     "objective.at_most",
+    "task.targets",
 )
+# Of these, the ones whose names may be of single deployments (model@hardware).
+_BY_DEPLOYMENT = ("fleet.deployments", "backends", "meters")
 # Words that a sweep has unless others are given; they say nothing of a run.
 ADDED = ("baselines=[]", "report=figures")
 _CONFIG_DIR = ("--config-dir", "-cd")
@@ -113,7 +118,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             added.setdefault(bare, []).append(value)
         elif bare in known:
             words.append(f"{bare}={value}")
-        elif "@" in key and bare.startswith("fleet.deployments."):
+        elif "@" in key and bare.startswith(tuple(f"{name}." for name in _BY_DEPLOYMENT)):
             words.append(_as_mapping(bare, value))
         elif bare == "runs":
             words.append(f"task.runs={value}")
@@ -125,7 +130,11 @@ def normalise(arguments: Sequence[str]) -> list[str]:
         several = values[0] if len(values) == 1 else f"[{','.join(value.strip('[]') for value in values)}]"
         words[words.index(f"{group}=")] = f"{group}={several}"
     swept = is_sweep(words)
-    measured = any(word.startswith("backend=") and word != "backend=simulator" for word in words)
+    measured = any(
+        word.lstrip("+").startswith("backends")
+        or (word.startswith("backend=") and word != "backend=simulator")
+        for word in words
+    )
     if (swept or measured) and not any(word.startswith("baselines=") for word in words):
         # A sweep compares its own runs, and a measured baseline costs a whole run.
         words = with_word(words, "baselines=[]")
@@ -136,9 +145,10 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 
 def _as_mapping(key: str, value: str) -> str:
     """A word for a deployment, as a mapping: in a key, Hydra takes @ for something else."""
-    _, _, *names = key.split(".")
+    within = next(name for name in _BY_DEPLOYMENT if key.startswith(f"{name}."))
+    names = key.removeprefix(f"{within}.").split(".")
     opened = "".join(f"{{{name}: " for name in names)
-    return f"++fleet.deployments={opened}{value}{'}' * len(names)}"
+    return f"++{within}={opened}{value}{'}' * len(names)}"
 
 
 def with_word(words: Sequence[str], word: str) -> list[str]:

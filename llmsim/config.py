@@ -29,6 +29,12 @@ REPORTS = ("full", "figures")
 _MISSING = "???"
 # Nodes whose dataclasses a process keeps; a run has some tens.
 _PARSED = 512
+CLOCKS = ("simulated", "wall")
+# What is made of a run, and not what is run: with these changed, measured work is the same work.
+_NOT_WORK = (
+    "task", "report", "objective", "slo", "tariff", "window", "series", "perfetto", "replications",
+    "baselines",
+)  # fmt: skip
 
 
 @dataclass
@@ -39,6 +45,8 @@ class Config:
         task: what the run does, such as ``{"name": "evaluate"}``.
         hardware, model: chosen descriptions by name.
         workload, fleet, policy, backend, curve, meter: one node each.
+        backends, meters: of single deployments, by hardware, model, or model@hardware (later ones win): a
+            name, or settings; the rest have `backend` and `meter`.
         trials: ``path`` of the user's own measurements, or null for the shipped ones.
         baselines: policies to compare with, by name; ``single`` stands for each single deployment.
         slo, tariff, window, series: what service is asked for, what energy costs, what counts as steady, and
@@ -46,6 +54,7 @@ class Config:
         perfetto: whether to write a trace of every instance.
         replications: runs under seeds of their own, for intervals.
         objective: what a sweep minimises; see `llmsim.tasks.objective`.
+        clock: `simulated` stands still while nothing is measured; `wall` runs on, and queries arrive by it.
         report: `full` writes plots and the page as well, `figures` the figures and tables alone.
         seed: of every random draw.
     """
@@ -57,6 +66,8 @@ class Config:
     backend: dict[str, Any]
     curve: dict[str, Any]
     meter: dict[str, Any] = field(default_factory=dict)
+    backends: dict[str, Any] = field(default_factory=dict)
+    meters: dict[str, Any] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +79,7 @@ class Config:
     perfetto: bool = False
     replications: int = 1
     objective: dict[str, Any] = field(default_factory=dict)
+    clock: str = "simulated"
     report: str = "full"
     seed: int = 0
 
@@ -75,6 +87,16 @@ class Config:
         """Hash of every value that can change a result; the same configuration has the same hash."""
         values = dataclasses.asdict(self)
         del values["report"], values["objective"]  # what is shown, and what a sweep makes of it
+        text = json.dumps(values, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def work_sha256(self) -> str:
+        """Hash of what determines measured work: runs that share it share a journal.
+
+        Policies and seeds have runs of their own in a journal, so that baselines and replications can be
+        added to it.
+        """
+        values = {key: value for key, value in dataclasses.asdict(self).items() if key not in _NOT_WORK}
         text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -190,6 +212,8 @@ def from_composed(composed: Any) -> Config:
     config = Config(**node) if _needs_no_parsing(node) else parse(Config, node, "")
     if config.report not in REPORTS:
         raise InputError(f"report={config.report}: {did_you_mean(config.report, REPORTS, 'kind of report')}")
+    if config.clock not in CLOCKS:
+        raise InputError(f"clock={config.clock}: {did_you_mean(config.clock, CLOCKS, 'clock')}")
     if config.seed < 0:
         raise InputError(f"seed={config.seed}: expected a whole number from 0 upwards.")
     for place, entry in enumerate(config.baselines):

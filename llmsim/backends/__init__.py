@@ -5,7 +5,10 @@ from llmsim.registry import Registry
 BACKENDS = Registry(
     kind="backend",
     entry_points="llmsim.backends",
-    built_in={"simulator": "llmsim.backends.simulator:Simulator"},
+    built_in={
+        "recorded": "llmsim.backends.recorded:RecordedWork",
+        "simulator": "llmsim.backends.simulator:Simulator",
+    },
     elsewhere={
         "onnxruntime": "pip install ./plugins/llmsim-onnxruntime (in llmsim's checkout)",
         "openai": "pip install ./plugins/llmsim-openai (in llmsim's checkout)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -36,7 +36,11 @@ class Engine(Protocol):
         ...
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
-        """Serve one batch and say what it took; a batch of one under the serial discipline."""
+        """Serve one batch and say what it took; a batch of one under the serial discipline.
+
+        A batch keeps all its places until its longest answer ends: `max(tau_out) - 1` decode steps, each of
+        the whole batch. Each query is given its own tokens.
+        """
         ...
 
     def close(self) -> None:
@@ -66,11 +70,13 @@ class Work:
         runtime_s: seconds from their begin to the end of the last.
         energy_j: joules, or None where they are not known (yet).
         steps: decode steps among them.
+        busy_s: seconds of these in which the engine worked, on the wall clock; None: all.
     """
 
     runtime_s: float
     energy_j: float | None = None
     steps: int = 0
+    busy_s: float | None = None
 
 
 @runtime_checkable
@@ -112,6 +118,24 @@ class StepEngine(Engine, Protocol):
         ...
 
 
+@runtime_checkable
+class WarmingEngine(Protocol):
+    """An engine that runs iterations and can prepare for them before a clock runs that does not wait."""
+
+    def warm(self) -> None:
+        """After `begin`: settle and capture what the expected queries will need."""
+        ...
+
+
+@runtime_checkable
+class TimedEngine(Protocol):
+    """An engine that is told when each piece of its work begins: one on the wall clock waits until then."""
+
+    def at(self, start_s: float) -> None:
+        """The next piece of work begins at this time of the run, s."""
+        ...
+
+
 class Backend(Protocol):
     """Opens engines. `method` labels every figure that comes of it."""
 
@@ -119,4 +143,17 @@ class Backend(Protocol):
 
     def open(self, deployment: Deployment) -> Engine:
         """An engine for one deployment."""
+        ...
+
+
+@runtime_checkable
+class SizingBackend(Backend, Protocol):
+    """A backend that knows what its engines hold, so that several that do not fit are refused unopened."""
+
+    def resident_bytes(self, deployment: Deployment) -> Mapping[str, int]:
+        """Bytes that an open engine holds, by what they are: weights, cache, passes."""
+        ...
+
+    def memory_bytes(self) -> int | None:
+        """Bytes that engines can still take on its device; None: not known."""
         ...

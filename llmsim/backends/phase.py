@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,11 +25,28 @@ _FAR_TOKENS = 1 << 20
 Step = tuple[float, float, float, float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Joules above the power limit that a device has to spare: what it draws below the limit adds to them.
+
+    Attributes:
+        most_j: as many as there can be.
+        limit_w: the limit.
+    """
+
+    most_j: float
+    limit_w: float
+
+    def after(self, spare_j: float, seconds: float, joules: float) -> float:
+        """Joules to spare after so many seconds that took so many joules."""
+        return min(max(spare_j + self.limit_w * seconds - joules, 0.0), self.most_j)
+
+
 class PhaseCosts(Protocol):
     """Scalar costs of prefill and decode; NaN joules where no energy was measured."""
 
     def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
-        """Seconds and joules of one pass over new tokens of some prompts.
+        """Seconds and joules of one pass over new tokens of some prompts, of such passes on end.
 
         Args:
             tokens: new tokens of each prompt.
@@ -41,17 +59,41 @@ class PhaseCosts(Protocol):
         ...
 
 
+@runtime_checkable
+class SparingCosts(PhaseCosts, Protocol):
+    """Costs of a device that may draw more than its power limit for a while."""
+
+    @property
+    def budget(self) -> Budget | None:
+        """For how long; None: nothing is known of it."""
+        ...
+
+    def spared(self, tokens: Sequence[int], spare_j: float) -> tuple[float, float]:
+        """Seconds and joules of one pass over whole prompts, with so many joules to spare above the limit."""
+        ...
+
+
 class CurveCosts:
     """Costs read off a phase curve."""
 
     def __init__(self, curve: PhaseCurve) -> None:
         self._curve = curve
+        self.budget: Budget | None = None
+        self._full_s: Callable[[int, int, int], float] | None = None
         self._seconds: Callable[[int, int, int], float] | None = None
         if isinstance(curve, FittedPhaseCurve) and isinstance(curve.prefill_time.form, Prefill):
             joules = _scalar_joules(curve.energy)
             if joules is not None:
                 self._seconds = scalar_prefill(curve.prefill_time.theta, curve.prefill_time.form)
                 self._joules = joules
+                self._add_headroom(curve, curve.prefill_time.form)
+
+    def _add_headroom(self, curve: FittedPhaseCurve, form: Prefill) -> None:
+        headroom = curve.headroom
+        if headroom is not None:
+            self.budget = Budget(headroom.budget_j, headroom.limit_w)
+            self._gain = headroom.gain
+            self._full_s = scalar_prefill(headroom.theta(curve.prefill_time), form)
 
     def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
         """As in PhaseCosts."""
@@ -67,6 +109,18 @@ class CurveCosts:
                 squares += 2 * sum([count * old for count, old in zip(tokens, past, strict=True)])
         seconds = self._seconds(len(tokens), total, squares)
         return seconds, self._joules(total, squares, seconds)
+
+    def spared(self, tokens: Sequence[int], spare_j: float) -> tuple[float, float]:
+        """As in SparingCosts; what `Headroom.passes` says, for one pass."""
+        seconds, joules = self.prefill(tokens)
+        if self._full_s is None or self.budget is None:
+            return seconds, joules
+        squares = sum([count * count for count in tokens])
+        full_s = min(self._full_s(len(tokens), sum(tokens), squares), seconds)
+        full_j = joules * (1.0 + self._gain * (seconds / full_s - 1.0))
+        above_j = full_j - self.budget.limit_w * full_s
+        share = 1.0 if above_j <= max(spare_j, 0.0) else spare_j / above_j
+        return share * full_s + (1 - share) * seconds, share * full_j + (1 - share) * joules
 
     def steps(self, max_batch: int) -> list[Step]:
         """As in PhaseCosts; the curve is affine in the context, so two points of it say all."""

@@ -77,29 +77,33 @@ class PhaseCurveEngine:
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
         """One prefill of all prompts, then steps of the whole batch until the longest answer ends.
 
-        Queries whose answers are shorter keep their places, as in a batch padded to its longest.
+        Queries whose answers are shorter keep their places, as in a batch padded to its longest. Such batches
+        follow each other: what joules the steps leave to spare, the pass has.
         """
         batch = len(tau_in)
         while len(self._steps) <= batch:
             self._steps = self._costs.steps(2 * batch)
-        prefill_s, prefill_j = self._costs.prefill(tau_in)
         base_s, slope_s, base_j, slope_j, limit_w = self._steps[batch]
         steps = max(tau_out) - 1
         # Each prompt has its first token when the first step begins, and one more at each step.
         mean_context = sum(tau_in) + batch + 0.5 * batch * (steps - 1)
-        energy_j = prefill_j + steps * (base_j + slope_j * mean_context)
+        steps_s = steps * (base_s + slope_s * mean_context)
+        steps_j = steps * (base_j + slope_j * mean_context)
         if limit_w != math.inf:
             first = sum(tau_in) + batch
-            energy_j -= over_limit_j(
+            steps_j -= over_limit_j(
                 base_j - limit_w * base_s + (slope_j - limit_w * slope_s) * first,
                 (slope_j - limit_w * slope_s) * batch,
                 steps,
             )
-        known = not math.isnan(energy_j)
+        budget = self._costs.budget
+        spare_j = 0.0 if budget is None else budget.after(0.0, steps_s, steps_j)
+        prefill_s, prefill_j = self._costs.spared(tau_in, spare_j)
+        known = not math.isnan(prefill_j + steps_j)
         return Advance(
-            runtime_s=prefill_s + steps * (base_s + slope_s * mean_context),
+            runtime_s=prefill_s + steps_s,
             first_token_s=prefill_s,
-            energy_j=energy_j if known else None,
+            energy_j=prefill_j + steps_j if known else None,
             prefill_j=prefill_j if known else None,
         )
 

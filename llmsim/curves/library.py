@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,8 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
     if not phased.apart:
         errors["runtime"] = end_to_end(phased.whole, parts)
     provenance = _provenance(used, parts, errors) | {"domain": curve.domains()}
+    if curve.headroom is not None:
+        provenance["headroom"] = asdict(curve.headroom)
     batch = int(phased.decode["batch"].max())
     return FittedCurve(
         curve, int(rows["n_devices"][0]), True, batch, str(rows["precision"][0]), provenance, errors

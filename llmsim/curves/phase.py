@@ -10,6 +10,7 @@ from llmsim.curves.cost import BoolArray, Cost
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.headroom import Headroom
 from llmsim.curves.joules import Pass, PhaseJoules, Steps
 
 Amount = IntArray | int
@@ -25,6 +26,7 @@ class FittedPhaseCurve:
         energy: joules of passes and steps; None where no energy was measured.
         prompts: prompts of a pass and tokens of each that were measured together.
         contexts: batch and tokens of one query (prompt and answer) that were measured together.
+        headroom: how much quicker passes are amid steps than on end; None: that was not measured.
     """
 
     prefill_time: Fitted
@@ -32,6 +34,7 @@ class FittedPhaseCurve:
     energy: PhaseJoules | None
     prompts: Domain
     contexts: Domain
+    headroom: Headroom | None = None
 
     def parts(self) -> dict[str, Fitted]:
         """The fitted curves by name."""
@@ -46,7 +49,7 @@ class FittedPhaseCurve:
         return {**{f"prefill_{key}": span for key, span in prompts.items()}, **contexts}
 
     def prefill(self, tokens: Amount, past: Amount = 0) -> Cost:
-        """Cost of one pass over the prompts of a batch.
+        """Cost of one pass over the prompts of a batch, of such passes on end.
 
         Args:
             tokens: new tokens of each prompt, shape (..., prompts): the last axis is one pass.
@@ -120,6 +123,8 @@ class FittedPhaseCurve:
     def cost(self, tau_in: IntArray, tau_out: IntArray, batch: Amount = 1) -> Cost:
         """Cost of a batch of like queries from its prompts to its last token; of one query alone unless said.
 
+        Such batches follow each other: the steps leave the pass what joules there are to spare.
+
         Args:
             tau_in, tau_out: tokens of each of the queries, shape (n,), at least 1.
             batch: how many of them are served together; the joules are of all of them.
@@ -133,6 +138,12 @@ class FittedPhaseCurve:
         joules, joules_se = None, None
         if self.energy is not None:
             joules, joules_se = self.energy.of_both(Pass(tokens, squares, prompts), stretch)
+            if self.headroom is not None:
+                of_steps, _ = self.energy.of_steps(stretch)
+                spare_j = self.headroom.spare_after(steps * stretch.mean_s, of_steps)
+                full_s = self.headroom.full_s(self.prefill_time, b, tokens, squares)
+                prompts, of_pass = self.headroom.passes(full_s, prompts, joules - of_steps, spare_j)
+                joules = of_pass + of_steps
         # Prompts may come in several passes, so their number was measured if one of such a length was.
         few = np.minimum(b, self.prompts.least[0])
         return Cost(

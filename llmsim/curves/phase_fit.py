@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
 from llmsim.curves.form import Form
-from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
+from llmsim.curves.headroom import Headroom, Mixed, applies, fit_headroom
+from llmsim.curves.joules import JoulesApart, JoulesTogether, Pass, PhaseJoules
 from llmsim.curves.part import Part, Sample, fit_part
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_energy import DecodeEnergy, PhaseEnergy, PrefillEnergy
@@ -45,24 +46,26 @@ class Phased:
     """Trials by what they state.
 
     Attributes:
-        prefill, decode: those that state that phase.
+        prefill, decode: those that state that phase; where phases were measured apart, that phase alone.
         whole: those that state both, of one run.
+        apart: whether phases were measured one at a time.
     """
 
     prefill: Trials
     decode: Trials
     whole: Trials
+    apart: bool
 
     @classmethod
     def of(cls, rows: Trials) -> Phased:
         """The rows, sorted."""
         prefill, decode = np.isfinite(rows["prefill_s"]), np.isfinite(rows["decode_step_s"])
-        return cls(rows.take(prefill), rows.take(decode), rows.take(prefill & decode))
-
-    @property
-    def apart(self) -> bool:
-        """Whether phases were measured one at a time."""
-        return len(self.whole) < max(len(self.prefill), len(self.decode))
+        both = prefill & decode
+        # A pass amid steps is quicker than one on end: where there are passes on end, the curve is theirs.
+        apart = bool((prefill & ~both).any() or (decode & ~both).any())
+        of_prefill = prefill & ~both if (prefill & ~both).any() else prefill
+        of_decode = decode & ~both if (decode & ~both).any() else decode
+        return cls(rows.take(of_prefill), rows.take(of_decode), rows.take(both), apart)
 
     def rows_of(self, part: str) -> Trials:
         """The trials that a part was fitted to, in the order of its left-out predictions."""
@@ -114,7 +117,10 @@ def fit_phases(rows: Trials) -> tuple[FittedPhaseCurve, dict[str, Part]]:
         parts["energy"] = _joules_together(powered(phased.whole), what)
         energy = JoulesTogether(parts["energy"].fitted)
     prompts, contexts = _domains(phased)
-    return FittedPhaseCurve(parts["prefill"].fitted, parts["decode"].fitted, energy, prompts, contexts), parts
+    curve = FittedPhaseCurve(parts["prefill"].fitted, parts["decode"].fitted, energy, prompts, contexts)
+    if phased.apart:
+        curve = dataclasses.replace(curve, headroom=_headroom(curve, powered(phased.whole)))
+    return curve, parts
 
 
 def end_to_end(rows: Trials, parts: dict[str, Part]) -> LeftOut:
@@ -215,6 +221,29 @@ def _joules_apart(phased: Phased, times: dict[str, Part], what: str) -> dict[str
         "prefill_energy": fit_part(PrefillEnergy(), of_passes),
         "decode_energy": fit_part(DecodeEnergy(miss=_miss(times["decode"])), of_steps),
     }
+
+
+def _headroom(curve: FittedPhaseCurve, rows: Trials) -> Headroom | None:
+    """How much quicker passes are amid steps, where generations tell."""
+    if not (len(rows) and isinstance(curve.energy, JoulesApart) and applies(curve.prefill_time)):
+        return None
+    prompts, tokens, squares = prefill_inputs(rows)
+    batch, tau_in, steps = rows["batch"], rows["tau_in"], rows["tau_out"] - 1
+    on_end_s = curve.prefill_time.value(prompts, tokens, squares)
+    decoded = curve.decode(batch, batch * (tau_in + 1), steps)
+    if decoded.runtime_s is None or decoded.energy_j is None:
+        return None
+    mixed = Mixed(
+        (prompts, tokens, squares),
+        on_end_s,
+        curve.energy.of_passes(Pass(tokens, squares, on_end_s))[0],
+        decoded.runtime_s,
+        decoded.energy_j,
+        rows["prefill_s"],
+        rows["energy_j"],
+        groups_of(batch, tau_in, rows["tau_out"]),
+    )
+    return fit_headroom(curve.prefill_time, float(curve.energy.prefill.theta[-1]), mixed)
 
 
 def _one_phase_joules(rows: Trials) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ import numpy as np
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.forms import build
+from llmsim.curves.headroom import Headroom
 from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.library import FittedCurve
 from llmsim.curves.phase import FittedPhaseCurve
@@ -68,6 +69,7 @@ def as_dict(fitted: FittedCurve) -> dict[str, Any]:
         "precision": fitted.precision,
         "parts": {name: _fitted_as_dict(part) for name, part in curve.parts().items()},
         "domains": {name: _domain_as_dict(domain) for name, domain in _domains(curve).items()},
+        "headroom": _headroom_as_dict(curve),
         "provenance": fitted.provenance,
     }
 
@@ -83,12 +85,25 @@ def from_dict(data: dict[str, Any]) -> FittedCurve:
             energy = JoulesTogether(parts["energy"])
         elif "decode_energy" in parts:
             energy = JoulesApart(parts["prefill_energy"], parts["decode_energy"])
-        curve = FittedPhaseCurve(parts["prefill"], parts["decode"], energy, **domains)
+        headroom = data.get("headroom")
+        curve = FittedPhaseCurve(
+            parts["prefill"],
+            parts["decode"],
+            energy,
+            **domains,
+            headroom=None if headroom is None else Headroom(**headroom),
+        )
     else:
         curve = FittedQueryCurve(parts.get("runtime"), parts.get("energy"), **domains)
     return FittedCurve(
         curve, data["n_devices"], data["kv_cache"], data["batch"], data["precision"], data["provenance"]
     )
+
+
+def _headroom_as_dict(curve: FittedQueryCurve | FittedPhaseCurve) -> dict[str, Any] | None:
+    if isinstance(curve, FittedQueryCurve) or curve.headroom is None:
+        return None
+    return dataclasses.asdict(curve.headroom)
 
 
 def _domains(curve: FittedQueryCurve | FittedPhaseCurve) -> dict[str, Domain]:

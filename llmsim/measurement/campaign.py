@@ -132,10 +132,12 @@ class Campaign:
                 passes = exercise.run(self.pace.window_s)
                 readings = [reading for meter in self.meters for reading in meter.stop()]
                 energy_j, warnings = energy_of(readings, passes.seconds / passes.count)
+                apart = {} if passes.prefill_s is None else {"prefill_s": passes.prefill_s / passes.count}
                 yield self._keep(
                     cell,
                     outcome="completed",
                     runtime_s=passes.seconds / passes.count,
+                    **apart,
                     energy_j=energy_j,
                     tokens=passes.tokens,
                     passes=passes.count,

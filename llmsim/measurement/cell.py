@@ -44,11 +44,14 @@ class Passes:
         count: how many.
         seconds: from the first's begin to the last's end, s, on the device's own clock where it has one.
         tokens: generated tokens of one, counted.
+        prefill_s: of a generation's seconds, those until the first token, all executions together; None: not
+            told apart.
     """
 
     count: int
     seconds: float
     tokens: int
+    prefill_s: float | None = None
 
 
 class Exercise(Protocol):

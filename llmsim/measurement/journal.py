@@ -1,10 +1,12 @@
-"""Trials as they end: one line each, on the disk before the next begins."""
+"""Trials and pieces of work as they end: one line each."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,19 +17,30 @@ from llmsim.errors import InputError
 
 @dataclass
 class Journal:
-    """A file of JSON lines, appended and synced one at a time.
+    """A file of JSON lines, appended.
 
-    What a kill cuts off is at most the line in flight: it is dropped when the journal is opened again, on
-    this machine or on another.
+    The system has a line before `append` returns, so that a kill of the process loses none; the disk has it
+    at the next sync, which work that must not wait for a disk asks for between its windows. What a failure
+    cuts off is at most the line in flight: it is dropped when the journal is opened again, on this machine
+    or on another.
 
     Attributes:
         path: the file; made where it is missing.
         entries: every whole line, oldest first.
+        sync_s: seconds between two syncs asked for, at least; None: every line is synced as it is appended.
     """
 
     path: Path
     entries: list[dict[str, Any]] = field(default_factory=list)
+    sync_s: float | None = None
     _file: TextIO | None = None
+    _synced_s: float = 0.0
+    _dirty: bool = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether it can be written to."""
+        return self._file is not None
 
     def __enter__(self) -> Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,32 +58,74 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
+            self._force()
             self._file.close()
+            self._file = None
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one entry, and return when the disk has it."""
+    def append(self, *entries: Mapping[str, Any]) -> None:
+        """Write entries, and return when the system has them; the disk too unless `sync_s` is set."""
         if self._file is None:
             raise ValueError("the journal is not open")
-        self._file.write(json.dumps(entry, sort_keys=True, allow_nan=False) + "\n")
+        self._file.write("".join(f"{_text(entry)}\n" for entry in entries))
         self._file.flush()
-        os.fsync(self._file.fileno())
-        self.entries.append(dict(entry))
+        self._dirty = True
+        self.entries.extend(dict(entry) for entry in entries)
+        if self.sync_s is None:
+            self._force()
+
+    def sync(self) -> None:
+        """Return when the disk has every line, unless it was asked less than `sync_s` ago."""
+        if self._dirty and time.monotonic() - self._synced_s >= (self.sync_s or 0.0):
+            self._force()
+
+    def _force(self) -> None:
+        if self._file is not None and self._dirty:
+            os.fsync(self._file.fileno())
+            self._synced_s, self._dirty = time.monotonic(), False
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, sort_keys=True, allow_nan=False)
+
+
+def read(path: Path) -> Journal:
+    """A journal to be read only, plain or compressed by gzip.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or is none of a journal.
+    """
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rb") as file:
+                entries = [entry for entry, _ in _entries(path, file)]
+        else:
+            entries = [entry for entry, _ in _lines(path)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such journal.") from error
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: the journal cannot be read ({error}).") from error
+    return Journal(path, entries)
 
 
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each whole line of a file, as `_entries`."""
+    with path.open("rb") as file:
+        yield from _entries(path, file)
+
+
+def _entries(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
     """Each whole line with the place where it ends; a last one without its end is left out.
 
     Raises:
         InputError: a line within the file that is not one of a journal.
     """
     end = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            end += len(line)
-            try:
-                entry = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number}: not a line of a journal ({error}).") from error
-            yield entry, end
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            return
+        end += len(line)
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not a line of a journal ({error}).") from error
+        yield entry, end

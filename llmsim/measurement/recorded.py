@@ -4,15 +4,65 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from llmsim.backends.contract import Advance, Engine, StepEngine, Work
+from llmsim.backends.contract import Advance, Engine, StepEngine, WarmingEngine, Work
 from llmsim.curves.cost import IntArray
-from llmsim.errors import InputError
+from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
 from llmsim.measurement.journal import Journal
+from llmsim.measurement.wall import Wall
 
+T = TypeVar("T")
+# So long a time holds one step of any engine.
+ONE_STEP_S = 1e-9
 Record = Mapping[str, Any]
+
+
+Name = tuple[str, str, int]
+
+
+class Pieces:
+    """What a journal knows of each piece of work, by run, deployment and number.
+
+    Deployments on one device share it: a window that one of them closes has joules of the others' work too.
+
+    Attributes:
+        work: entries.
+        joules: of each that has been counted; None: the meters had no figure.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.work: dict[Name, Record] = {}
+        self.joules: dict[Name, float | None] = {}
+        for entry in journal.entries:
+            self.note(entry)
+
+    def note(self, entry: Record) -> None:
+        """One more entry of the journal."""
+        if entry["kind"] == "work":
+            self.work[_name(entry)] = entry
+        elif entry["kind"] == "joules":
+            self.joules[_name(entry)] = entry["energy_j"]
+        elif entry["kind"] == "set_aside":
+            _rename(self.work, _name(entry), entry["as"])
+            _rename(self.joules, _name(entry), entry["as"])
+
+    def uncounted(self, run: str, deployment: str) -> int | None:
+        """The first piece of a run's last ones whose joules were never counted; None: all were."""
+        numbers = {name[2] for name in self.work if name[:2] == (run, deployment)}
+        first = len(numbers)
+        while first - 1 in numbers and (run, deployment, first - 1) not in self.joules:
+            first -= 1
+        return first if first < len(numbers) else None
+
+    def free_name(self, run: str) -> str:
+        """What to call those pieces of a run that are done anew."""
+        taken = {name[0] for name in self.work}
+        number = 1
+        while f"{run}, broken off {number}" in taken:
+            number += 1
+        return f"{run}, broken off {number}"
 
 
 class Recorded:
@@ -23,24 +73,34 @@ class Recorded:
     piece comes that the journal lacks. So a journal that is whole is played again without a device.
 
     Args:
-        name: the deployment's.
+        name: of the deployment.
         opened: makes the engine.
         journal: open; shared by all deployments of a run.
-        grouped: joules of the work; shared by all.
+        grouped: joules of the work; shared by all on one device.
+        pieces: of the journal; shared by all deployments of a run that is measured.
+        wall: of a run on the wall clock; None: the clock stands still between pieces of work.
 
     Attributes:
+        name: the deployment's.
         live: pieces of work that were run, not read.
         muted: nothing is run nor read, and everything takes no time: another deployment has its turn.
     """
 
-    def __init__(self, name: str, opened: Callable[[], Engine], journal: Journal, grouped: Grouped) -> None:
-        self._name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
+    def __init__(
+        self,
+        name: str,
+        opened: Callable[[], Engine],
+        journal: Journal,
+        grouped: Grouped,
+        pieces: Pieces | None = None,
+        wall: Wall | None = None,
+    ) -> None:
+        self.name, self._opened, self._journal, self._grouped = name, opened, journal, grouped
         self._engine: Engine | None = None
         self._expected: list[tuple[IntArray, IntArray]] = []
-        self._done: dict[tuple[str, str, int], Record] = {}
-        self._joules: dict[tuple[str, str, int], float | None] = {}
-        for entry in journal.entries:
-            self._note(entry)
+        self._pieces = Pieces(journal) if pieces is None else pieces
+        self._wall = wall
+        self._at_s = 0.0
         self.live = 0
         self.muted = False
         self.run("")
@@ -48,9 +108,37 @@ class Recorded:
     def run(self, label: str) -> None:
         """What follows belongs to this run: another policy's work is never this one's."""
         self._label, self._number = label, 0
+        self._stepper: StepEngine | None = None
         self._begun: tuple[int, int] | None = None
         self._awake = False
         self._held: dict[int, dict[int, int]] = {}
+        if self._wall is not None:
+            self._wall.reset()
+
+    def at(self, start_s: float) -> None:
+        """See `TimedEngine`."""
+        self._at_s = start_s
+
+    def resume(self) -> None:
+        """Do anew what the run did last before it was broken off in a meter's window: it has no joules.
+
+        On the wall clock there is no going on in the middle: all of it is done anew.
+        """
+        first = self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
+        if self._wall is not None:
+            first = 0 if (self._label, self.name, 0) in self._pieces.work else None
+        if first is not None:
+            self.set_aside(first)
+
+    def set_aside(self, first: int) -> None:
+        """Keep the run's pieces from this one on under another name; they are done anew."""
+        entry = {
+            "kind": "set_aside",
+            **_named((self._label, self.name, first)),
+            "as": self._pieces.free_name(self._label),
+        }
+        self._journal.append(entry)
+        self._pieces.note(entry)
 
     def finish(self) -> None:
         """The run is over: what joules are still open are counted."""
@@ -60,7 +148,7 @@ class Recorded:
         """Release the device; it is opened again when there is more to run."""
         if self._engine is not None:
             self._engine.close()
-        self._engine, self._awake = None, False
+        self._engine, self._stepper, self._awake = None, None, False
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
         """See `Engine`."""
@@ -85,17 +173,23 @@ class Recorded:
         took = self._take(asked, lambda: vars_of(self._stepping().prefill(instance, queries, tokens)))
         for query, count in zip(queries, tokens, strict=True):
             self._held[instance][query] = count + 1
-        return Work(took["runtime_s"], took["energy_j"])
+        return Work(took["runtime_s"], took["energy_j"], busy_s=took.get("busy_s"))
 
     def decode(self, instance: int, most_steps: int, until_s: float) -> Work:
         """See `StepEngine`."""
         # Infinity is no JSON.
         until = None if until_s == float("inf") else until_s
         asked = {"do": "decode", "instance": instance, "most_steps": most_steps, "until_s": until}
-        took = self._take(asked, lambda: vars_of(self._stepping().decode(instance, most_steps, until_s)))
+        took = self._take(asked, lambda: vars_of(self._decode(instance, most_steps, until_s)))
         for query in self._held[instance]:
             self._held[instance][query] += took["steps"]
-        return Work(took["runtime_s"], took["energy_j"], took["steps"])
+        return Work(took["runtime_s"], took["energy_j"], took["steps"], took.get("busy_s"))
+
+    def _decode(self, instance: int, most_steps: int, until_s: float) -> Work:
+        """On the wall clock part of the time is over when the steps begin."""
+        if self._wall is not None:
+            until_s = max(until_s + min(self._wall.ahead_s(self._at_s), 0.0), ONE_STEP_S)
+        return self._stepping().decode(instance, most_steps, until_s)
 
     def release(self, instance: int, queries: Sequence[int]) -> None:
         """See `StepEngine`."""
@@ -113,9 +207,9 @@ class Recorded:
                 "energy_j": None,
                 "steps": asked.get("most_steps"),
             }
-        name = (self._label, self._name, self._number)
+        name = (self._label, self.name, self._number)
         self._number += 1
-        known = self._done.get(name)
+        known = self._pieces.work.get(name)
         if known is not None:
             if known["asked"] != asked:
                 raise InputError(
@@ -123,17 +217,35 @@ class Recorded:
                     f"when the journal was written, and is {asked} now: another version decides otherwise. "
                     "Move the journal away to measure anew."
                 )
-            return {**known["took"], "energy_j": self._joules.get(name)}
+            return {**known["took"], "energy_j": self._pieces.joules.get(name)}
+        if not self._journal.writable:
+            raise self._ended(name, asked)
         self._wake(asked["do"])
+        self._wait()
         self._grouped.before()
         took = work()
-        took.pop("energy_j", None)
         self.live += 1
+        busy_s = took["runtime_s"]
+        if self._wall is not None:  # from the boundary on, at which there was something to do
+            took |= {"runtime_s": max(busy_s, -self._wall.ahead_s(self._at_s)), "busy_s": busy_s}
+        shares = self._grouped.after(name, busy_s)  # a window that is closed is closed first
         entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
         self._journal.append(entry)
-        self._note(entry)
-        self._keep(self._grouped.after(name, took["runtime_s"]))
-        return {**took, "energy_j": self._joules.get(name)}
+        self._pieces.note(entry)
+        self._keep(shares)
+        if not self._grouped.open:
+            self._journal.sync()  # between two windows a device may wait for the disk
+        return {**took, "energy_j": self._pieces.joules.get(name)}
+
+    def _wait(self) -> None:
+        """On the wall clock: until the query has come for which there is something to do."""
+        if self._wall is None:
+            return
+        ahead_s = self._wall.ahead_s(self._at_s)
+        if ahead_s > 0.0:
+            self._keep(self._grouped.idle(ahead_s))
+            self._journal.sync()
+            self._wall.rest(max(0.0, self._wall.ahead_s(self._at_s)))
 
     def _wake(self, doing: str) -> None:
         """Open the engine, and bring its batch to where the journal ends."""
@@ -146,47 +258,61 @@ class Recorded:
         self._awake = True
         if self._begun is not None:
             self._stepping().begin(*self._begun)
+            if self._wall is not None and isinstance(self._engine, WarmingEngine):
+                self._engine.warm()
         for instance, held in self._held.items():
             if held:  # each has had its next token already: the last step is done again, and not counted
                 self._stepping().prefill(instance, list(held), [count - 1 for count in held.values()])
 
+    def _ended(self, name: Name, asked: Record) -> InputError:
+        """What is missing where nothing can be run."""
+        path, (run, deployment, number) = self._journal.path, name
+        known = sorted({key[0] for key in self._pieces.work})
+        if run not in known:
+            return InputError(f"{path}: no run '{run}'. {did_you_mean(run, known, 'run')}")
+        return InputError(
+            f"{path}: the journal of '{run}' ends on {deployment} before piece {number}, which is "
+            f"{asked['do']}: it was cut off, or is of another configuration. The backend that measured it "
+            "goes on with it."
+        )
+
     def _live(self) -> Engine:
         if self._engine is None:
-            raise InputError(f"{self._name}: the engine is not open.")
+            raise InputError(f"{self.name}: the engine is not open.")
         return self._engine
 
     def _stepping(self) -> StepEngine:
+        if self._stepper is not None:  # to look for its methods each time would take longer than a short step
+            return self._stepper
         engine = self._live()
         if not isinstance(engine, StepEngine):
             raise InputError(
-                f"{self._name}: this backend runs whole batches only, and the continuous discipline needs "
+                f"{self.name}: this backend runs whole batches only, and the continuous discipline needs "
                 "single iterations. Choose fleet.serving.discipline=static."
             )
+        self._stepper = engine
         return engine
 
     def _keep(self, shares: Sequence[Share]) -> None:
-        for share in shares:
-            entry = {
+        entries = [
+            {
                 "kind": "joules",
                 **_named(share.name),
                 "energy_j": share.energy_j,
                 "window_s": share.window_s,
                 "members": share.members,
                 "idle_s": share.idle_s,
+                "idle_j": share.idle_j,
                 "warnings": list(share.warnings),
                 "method": share.method,
                 "scope": share.scope,
             }
-            self._journal.append(entry)
-            self._note(entry)
-
-    def _note(self, entry: Record) -> None:
-        if entry["kind"] in ("work", "joules"):
-            name = (entry["run"], entry["deployment"], entry["number"])
-            if entry["kind"] == "work":
-                self._done[name] = entry
-            else:
-                self._joules[name] = entry["energy_j"]
+            for share in shares
+        ]
+        if entries:
+            self._journal.append(*entries)
+        for entry in entries:
+            self._pieces.note(entry)
 
 
 def vars_of(result: Advance | Work) -> dict[str, Any]:
@@ -196,5 +322,15 @@ def vars_of(result: Advance | Work) -> dict[str, Any]:
     return {"runtime_s": result.runtime_s, "steps": result.steps}
 
 
-def _named(name: tuple[str, str, int]) -> dict[str, Any]:
+def _named(name: Name) -> dict[str, Any]:
     return {"run": name[0], "deployment": name[1], "number": name[2]}
+
+
+def _name(entry: Record) -> Name:
+    return entry["run"], entry["deployment"], entry["number"]
+
+
+def _rename(known: dict[Name, T], first: Name, run: str) -> None:
+    """Pieces of a run on a deployment, from the first on, belong to another run."""
+    for name in [name for name in known if name[:2] == first[:2] and name[2] >= first[2]]:
+        known[run, name[1], name[2]] = known.pop(name)

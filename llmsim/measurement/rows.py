@@ -13,12 +13,14 @@ def row(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     """A trial of a journal as a row in the columns of `llmsim.trials.schema`.
 
     A prefill's `prefill_s` and a decode's `decode_step_s` are its own; a decode's `runtime_s` and joules are
-    those of its steps alone. A marked trial's quality is its mark, and its experiment ends in it: it is in no
-    fit. None for a trial that did not end (out of memory): it has no seconds.
+    those of its steps alone; a generation has both where they were told apart. A marked trial's quality is
+    its mark, and its experiment ends in it: it is in no fit. None for a trial that did not end (out of
+    memory): it has no seconds.
     """
     if entry["outcome"] not in OUTCOMES:
         return None
     cell, subject, seconds = entry["cell"], entry["subject"], entry["runtime_s"]
+    prefill_s, decode_step_s = _phases(entry)
     readings = entry["readings"]
     mark = entry.get("mark")
     estimated = any(reading["method"] == "estimated" for reading in readings)
@@ -44,10 +46,24 @@ def row(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         "runtime_s": seconds,
         "energy_j": math.nan if entry["energy_j"] is None else entry["energy_j"],
         "cpu_energy_j": math.nan,
-        "prefill_s": seconds if cell["experiment"] == "prefill" else math.nan,
-        "decode_step_s": seconds / (cell["tau_out"] - 1) if cell["experiment"] == "decode" else math.nan,
+        "prefill_s": prefill_s,
+        "decode_step_s": decode_step_s,
         "source": subject["source"],
     }
+
+
+def _phases(entry: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds of the pass over the prompts, and of a step; NaN for what the trial does not tell."""
+    cell, seconds = entry["cell"], entry["runtime_s"]
+    steps = cell["tau_out"] - 1
+    if cell["experiment"] == "prefill":
+        return seconds, math.nan
+    if cell["experiment"] == "decode":
+        return math.nan, seconds / steps
+    prefill_s = entry.get("prefill_s")
+    if prefill_s is None:
+        return math.nan, math.nan
+    return prefill_s, (seconds - prefill_s) / steps if steps else math.nan
 
 
 def rows(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

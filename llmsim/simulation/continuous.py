@@ -27,6 +27,7 @@ class ContinuousInstance(Slots):
 
     __slots__ = (
         "_alarm",
+        "_budget",
         "_changed",
         "_charged_j",
         "_charged_s",
@@ -46,6 +47,8 @@ class ContinuousInstance(Slots):
         "_pending_s",
         "_prefill_after_s",
         "_share_j",
+        "_spare_at_s",
+        "_spare_j",
         "_start_s",
         "_step_j",
         "_step_s",
@@ -68,6 +71,10 @@ class ContinuousInstance(Slots):
         # What the first step would draw over the power limit, and by how much each one more.
         self._over_j = self._over_growth_j = 0.0
         self._limited = hall.limited
+        # Joules above the limit that are to spare, as of then; the budget bounds them where they are used.
+        self._budget = None if hall.sparing is None else hall.sparing.budget
+        self._spare_j = 0.0 if self._budget is None else self._budget.most_j
+        self._spare_at_s = 0.0
         self._first_step = self._next_step = 0
         self._charged_s = self._charged_j = 0.0
         self._next_s = self._pending_s = self._later_s = inf
@@ -163,7 +170,7 @@ class ContinuousInstance(Slots):
     def _prefill(self, admitted: Sequence[int], now_s: float) -> float:
         """Prefill the admitted prompts together and give each its first token; when that is done."""
         prompts = [self.begin(query) for query in admitted]
-        seconds, joules = self._hall.costs.prefill(prompts)
+        seconds, joules = self._pass(prompts, now_s)
         done_s = now_s + seconds
         book, share_j = self.book, self._share_j
         tokens = sum(prompts)
@@ -178,6 +185,16 @@ class ContinuousInstance(Slots):
         if tape is not None:
             tape.write((meters.deployment, number), "prefill", (now_s, done_s), joules, len(self.held))
         return done_s
+
+    def _pass(self, prompts: Sequence[int], now_s: float) -> tuple[float, float]:
+        """Seconds and joules of a pass that begins now, with what there is to spare."""
+        sparing, budget = self._hall.sparing, self._budget
+        if sparing is None or budget is None:
+            return self._hall.costs.prefill(prompts)
+        spare_j = budget.after(self._spare_j, now_s - self._spare_at_s, 0.0)  # nothing ran since then
+        seconds, joules = sparing.spared(prompts, spare_j)
+        self._spare_j, self._spare_at_s = budget.after(spare_j, seconds, joules), now_s + seconds
+        return seconds, joules
 
     def _ring(self, alarm: Alarm) -> None:
         """The alarm rings: at the planned boundary, or at one that was planned before something changed."""
@@ -219,6 +236,9 @@ class ContinuousInstance(Slots):
         if self._limited:
             total_j -= over_limit_j(self._over_j, self._over_growth_j, done)
         joules = total_j - self._charged_j
+        if self._budget is not None:
+            self._spare_j += self._budget.limit_w * (now_s - self._charged_s) - joules
+            self._spare_at_s = now_s
         meters, number, tape = self._hall.meters, self._number, self._hall.floor.tape
         meters.decode_j[number] += joules
         meters.decode_s[number] += now_s - self._charged_s

@@ -48,16 +48,23 @@ class Ask:
     """A router that asks an online policy at each arrival.
 
     A policy with a field `predictor` is told lengths, joules and seconds by it; any other by the truth.
+
+    Args:
+        told: what was chosen before, a query each: the policy is not asked again, and not told of queries
+            that come back.
     """
 
-    def __init__(self, policy: OnlinePolicy, prices: Prices, rng: Generator) -> None:
+    def __init__(
+        self, policy: OnlinePolicy, prices: Prices, rng: Generator, told: Sequence[int] | None = None
+    ) -> None:
+        self._told = told
         policy.begin(prices.deployments, rng)
         patterns, rows = np.unique(prices.eligible, axis=0, return_inverse=True)
         self._allowed = [tuple(np.flatnonzero(pattern).tolist()) for pattern in patterns]
         self._pattern_of = rows.ravel()[prices.pair_of].tolist()
         self._arrival_s = prices.queries.arrival_s.tolist()
         self._policy = policy
-        self._done = policy.done if isinstance(policy, Attentive) else None
+        self._done = policy.done if isinstance(policy, Attentive) and told is None else None
         node = getattr(policy, "predictor", None)
         predictor = Oracle() if node is None else build_predictor(node)
         chance = rng.spawn(1)[0]
@@ -74,6 +81,9 @@ class Ask:
         view.query = query
         view.now_s = self._arrival_s[query]
         view.eligible = self._allowed[self._pattern_of[query]]
+        if self._told is not None:
+            view.sent(self._told[query])
+            return self._told[query]
         chosen = self._policy.route(tau_in, view.length if self.predicts else float(tau_out), view)
         if chosen not in view.eligible:
             raise InputError(
@@ -101,9 +111,9 @@ def follow(plan: IntArray) -> Router:
     return Follow(plan.tolist())
 
 
-def ask(policy: OnlinePolicy, prices: Prices, rng: Generator) -> Router:
-    """A router that asks an online policy at each arrival."""
-    return Ask(policy, prices, rng)
+def ask(policy: OnlinePolicy, prices: Prices, rng: Generator, told: Sequence[int] | None = None) -> Router:
+    """A router that asks an online policy at each arrival, or answers as it did before."""
+    return Ask(policy, prices, rng, told)
 
 
 def play(

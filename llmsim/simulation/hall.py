@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import inf, nan
 
 from llmsim.backends.contract import StepEngine
-from llmsim.backends.phase import PhaseCosts, Step
+from llmsim.backends.phase import PhaseCosts, SparingCosts, Step
 from llmsim.simulation.doze import Doze
 from llmsim.simulation.floor import Floor
 from llmsim.simulation.limits import Limits
@@ -46,11 +46,23 @@ class Hall:
         doze: None: instances are always on.
         steps: cost of a decode step by batch, 0 to the batch limit.
         limited: whether a power limit bounds the joules of any.
+        sparing: the costs, where more than that limit may be drawn for a while; None: not so.
         admission_blocks: KV blocks that each query is admitted with the first time.
         left: told the instance's number as each query leaves it.
     """
 
-    __slots__ = ("admission_blocks", "costs", "doze", "floor", "left", "limited", "limits", "meters", "steps")
+    __slots__ = (
+        "admission_blocks",
+        "costs",
+        "doze",
+        "floor",
+        "left",
+        "limited",
+        "limits",
+        "meters",
+        "sparing",
+        "steps",
+    )
 
     def __init__(
         self,
@@ -69,6 +81,7 @@ class Hall:
             costs = Fed(costs)
         self.costs = costs
         self.steps = costs.steps(limits.max_batch)
+        self.sparing = costs if isinstance(costs, SparingCosts) and costs.budget is not None else None
         self.limited = any(limit_w < inf for *_, limit_w in self.steps)
         self.admission_blocks = admission_blocks(floor.book, limits)
         self.left: Callable[[int], None] = _nobody

@@ -85,6 +85,7 @@ def run_policy(
     rng: Generator,
     progress: Progress | None = None,
     tape: Tape | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> Run:
     """Refuse what fits nowhere, let the policy choose, and play the rest through the fleet.
 
@@ -95,10 +96,12 @@ def run_policy(
         rng: what the policy draws from.
         progress: called now and then with the number of arrivals so far.
         tape: where to write what every instance did when; None: nowhere.
+        chosen: the deployment of each served query in a run that was measured: it stays what it was, also
+            where the policy would choose otherwise by now.
 
     Raises:
-        InputError: no query fits, the policy cannot be used with these deployments, or its bounds cannot be
-            met.
+        InputError: no query fits, the policy cannot be used with these deployments, its bounds cannot be
+            met, or other queries were chosen for.
     """
     policy, label = entry.policy, entry.label
     served, refused = admit(workload)
@@ -111,11 +114,18 @@ def run_policy(
         if not len(served):
             raise InputError(f"{label}: no query fits. Choose a model with a longer context.")
     prices = workload.take(served)
+    if chosen is not None and len(chosen) != len(served):
+        raise InputError(
+            f"{label}: {len(chosen)} queries were measured and {len(served)} are served now: the "
+            "journal is of another workload, or of other models. Move it away to measure anew."
+        )
     plan = None
     if isinstance(policy, OfflinePolicy):
         plan = policy.plan(prices, rng)
+        if chosen is not None and plan.deployment.tolist() != list(chosen):
+            plan = Plan(np.array(chosen, dtype=np.int64))
         route = follow(plan.deployment)
     else:
-        route = ask(policy, prices, rng)
+        route = ask(policy, prices, rng, chosen)
     ledger = play(prices.queries, engines, prices, route, progress, tape=tape)
     return Run(label, entry.settings, prices, served, refused, ledger, plan)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf, nan
 
-from llmsim.backends.contract import Work
+from llmsim.backends.contract import TimedEngine, Work
 from llmsim.simulation.continuous import ContinuousInstance
 from llmsim.simulation.hall import Fed, Hall
 
@@ -19,7 +19,7 @@ from llmsim.simulation.hall import Fed, Hall
 class SteppedInstance(ContinuousInstance):
     """One running copy; its stretches are what the engine has run, and are never planned anew."""
 
-    __slots__ = ("_engine", "_fed")
+    __slots__ = ("_engine", "_fed", "_timed")
 
     def __init__(self, hall: Hall, number: int) -> None:
         super().__init__(hall, number)
@@ -27,6 +27,7 @@ class SteppedInstance(ContinuousInstance):
             raise TypeError("a stepped instance needs an engine that runs its iterations")
         self._fed = hall.costs
         self._engine = hall.costs.engine
+        self._timed = self._engine if isinstance(self._engine, TimedEngine) else None
 
     def leave(self) -> list[int]:
         """Let go the queries that finish; the engine forgets them."""
@@ -44,6 +45,8 @@ class SteppedInstance(ContinuousInstance):
 
     def _prefill(self, admitted: Sequence[int], now_s: float) -> float:
         self._fed.instance, self._fed.queries = self._number, admitted
+        if self._timed is not None:
+            self._timed.at(now_s)
         return super()._prefill(admitted, now_s)
 
     def _decode(self, start_s: float) -> None:
@@ -56,6 +59,8 @@ class SteppedInstance(ContinuousInstance):
         until_s = self._look_s() - start_s
         work = Work(0.0, 0.0)
         if last > self.steps and until_s > 0.0:
+            if self._timed is not None:
+                self._timed.at(start_s)
             work = self._engine.decode(self._number, last - self.steps, until_s)
         self._start_s = self._charged_s = start_s
         self._first_step = self.steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from llmsim.backends import BACKENDS
@@ -25,7 +26,9 @@ def refuse_sharing(words: Sequence[str]) -> None:
     if not launchers or launchers[-1] == _SERIAL:
         return
     chosen = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("backend=")]
-    for name in ",".join(chosen).split(","):
+    own = [word for word in words if word.lstrip("+").startswith("backends")]
+    named = [name for name in re.findall(r"\w+", " ".join(own)) if name in BACKENDS.names()]
+    for name in [*",".join(chosen).split(","), *named]:
         if name and name != "simulator" and getattr(BACKENDS.find(name), "method", "measured") == "measured":
             raise InputError(
                 f"backend={name} measures, and {_LAUNCHER}{launchers[-1]} runs jobs at the same time: on one "

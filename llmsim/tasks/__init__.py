@@ -10,6 +10,7 @@ TASKS = Registry(
         "compare": "llmsim.tasks.compare:Compare",
         "doctor": "llmsim.tasks.doctor:Doctor",
         "evaluate": "llmsim.tasks.evaluate:Evaluate",
+        "fidelity": "llmsim.tasks.fidelity:Fidelity",
         "fit": "llmsim.tasks.fit:Fit",
         "pareto": "llmsim.tasks.pareto:Pareto",
         "wilkins_hybrid": "llmsim.tasks.wilkins_hybrid:WilkinsHybrid",

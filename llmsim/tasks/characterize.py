@@ -230,9 +230,13 @@ def open_meters(config: Config, backend: Any = None) -> tuple[list[Meter], list[
             "Energy is absent: the work is done elsewhere, and the meters of this host do not see it."
         ]
     meter: Meter = METERS.build(config.meter)
+    reason = None
     if hasattr(backend, "gpu_uuids") and hasattr(meter, "only"):
-        meter.only(backend.gpu_uuids())
-    reason = meter.unavailable()
+        uuids = backend.gpu_uuids()
+        meter.only(uuids)
+        if not uuids:  # to a meter, no GPU named is all of them
+            reason = "it reads GPUs, and this work is done on none"
+    reason = reason or meter.unavailable()
     if reason is None:
         return [meter], []
     note = f"Energy is absent: meter={config.meter.get('name')}: {reason}."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from llmsim.backends.contract import Backend
+from llmsim.backends.contract import Backend, Engine
 from llmsim.config import Config
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
@@ -29,6 +29,8 @@ from llmsim.tasks.measuring import opened_engines
 from llmsim.workload.queries import Queries
 
 log = logging.getLogger(__name__)
+
+Watch = Callable[[str, Sequence[Engine]], Sequence[Engine]]
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,19 @@ class Contest:
     backend: Backend
 
     def play(
-        self, queries: Queries, seed: int, progress: Progress | None = None, tape: Tape | None = None
+        self,
+        queries: Queries,
+        seed: int,
+        progress: Progress | None = None,
+        tape: Tape | None = None,
+        watch: Watch | None = None,
     ) -> Played:
         """Serve the queries under each policy.
 
         Args:
             seed: of what policies draw.
             tape: where to write what every instance did under the policy itself.
+            watch: puts something between a row's engines and the row, when it is played for good.
 
         Raises:
             InputError: a policy that cannot be used with these deployments or queries.
@@ -83,15 +91,21 @@ class Contest:
         bounds = bounds_of(entries[0].policy, prices)
         runs: list[Run] = []
         with opened_engines(self.config, self.backend, self.fleet.deployments) as engines:
-            for engine in engines.all:
-                engine.expect(queries.tau_in[prices.fits], queries.tau_out[prices.fits])
+            for engine, fits in zip(engines.all, prices.eligible[prices.pair_of].T, strict=True):
+                if fits.any():
+                    engine.expect(queries.tau_in[fits], queries.tau_out[fits])
+            for entry in entries:
+                if not isinstance(entry.policy, OfflinePolicy):
+                    engines.require_together(f"{entry.label}, seed {seed}")
             for number, entry in enumerate(entries):
                 step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
 
                 def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
                     chosen = self._entries()[number] if again else entries[number]
                     rng = rng_of(seed, chosen.label if number else "")
-                    return run_policy(chosen, prices, engines.all, rng, step, tape)
+                    before = engines.chosen(f"{chosen.label}, seed {seed}")
+                    serving = engines.all if again or watch is None else watch(chosen.label, engines.all)
+                    return run_policy(chosen, prices, serving, rng, step, tape, before)
 
                 planned = isinstance(entry.policy, OfflinePolicy)
                 label = f"{entry.label}, seed {seed}"

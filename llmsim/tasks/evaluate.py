@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import llmsim
 from llmsim.backends import BACKENDS
 from llmsim.config import Config
+from llmsim.errors import InputError
 from llmsim.fleet.fleet import Fleet
 from llmsim.policies import POLICIES
 from llmsim.report.summary import SCHEMA_VERSION, compare
@@ -23,6 +24,7 @@ from llmsim.simulation.tape import Stretches, Tape
 from llmsim.simulation.timeline import fill
 from llmsim.tasks.contest import Contest, Played, replicate
 from llmsim.tasks.inputs import Asked, Progress, fleet_of, workload_of
+from llmsim.tasks.own import check_names
 from llmsim.tasks.provenance import idle_power, provenance
 from llmsim.workload.queries import Queries
 
@@ -110,6 +112,12 @@ def evaluate(config: Config, progress: Progress | None = None) -> Evaluation:
     watch = Stopwatch()
     POLICIES.build(config.policy)  # first: a mistake here must not cost the time of what follows
     backend = BACKENDS.build(config.backend)
+    check_names(config)
+    if config.clock == "wall" and backend.method == "simulated":
+        raise InputError(
+            f"clock=wall: backend={config.backend['name']} runs nothing that takes time. Choose a backend "
+            "that measures, or clock=simulated."
+        )
     asked = Asked.from_config(config)
     with watch("workload"):
         queries = workload_of(config)

@@ -37,7 +37,7 @@ class Objective:
         """
         goal = parse(cls, config.objective, "objective")
         for name in ("at_least", "at_most"):
-            limits = dict(_flat(getattr(goal, name)))
+            limits = dict(flat(getattr(goal, name)))
             for key, limit in limits.items():
                 if isinstance(limit, bool) or not isinstance(limit, int | float):
                     raise InputError(f"objective.{name}.{key}={limit}: expected a number.")
@@ -64,7 +64,7 @@ def _figure(summary: Mapping[str, Any], key: str) -> float:
     value: Any = summary
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            known = [name for name, number in _flat(summary) if isinstance(number, int | float)]
+            known = [name for name, number in flat(summary) if isinstance(number, int | float)]
             raise InputError(f"objective: no figure '{key}'. {did_you_mean(key, known, 'figure')}")
         value = value[part]
     if value is None or isinstance(value, bool | str | Mapping | list):
@@ -72,9 +72,10 @@ def _figure(summary: Mapping[str, Any], key: str) -> float:
     return float(value)
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A mapping's values, however deep, by dotted key."""
     for key, value in node.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -1,4 +1,4 @@
-"""A trace as something else: a part of it, faster or slower, repeated, or resampled."""
+"""A trace as something else: a part of it, faster or slower, repeated, resampled, or cut to a length."""
 
 from __future__ import annotations
 
@@ -87,6 +87,31 @@ def resample(queries: Queries, arrival_s: NDArray[np.float64], rng: Generator) -
         replace(queries.take(index), arrival_s=arrival_s),
         f"{len(arrival_s):,} queries with lengths drawn in pairs from the trace.",
     )
+
+
+def shorten(
+    queries: Queries, tau_in_max: int | None, tau_out_max: int | None, where: str = "workload"
+) -> Queries:
+    """The same queries, lengths above the most cut to it; a note says how many. None cuts nothing.
+
+    Raises:
+        InputError: a most below 1.
+    """
+    tau_in, tau_out = queries.tau_in, queries.tau_out
+    notes = list(queries.notes)
+    if tau_in_max is not None:
+        tau_in = _cut(tau_in, tau_in_max, "prompts", notes, f"{where}.tau_in_max")
+    if tau_out_max is not None:
+        tau_out = _cut(tau_out, tau_out_max, "answers", notes, f"{where}.tau_out_max")
+    return replace(queries, tau_in=tau_in, tau_out=tau_out, notes=tuple(notes))
+
+
+def _cut(tokens: NDArray[np.int64], most: int, what: str, notes: list[str], where: str) -> NDArray[np.int64]:
+    if most < 1:
+        raise InputError(f"{where}={most}: at least 1 token (null cuts nothing).")
+    longer = int(np.count_nonzero(tokens > most))
+    notes.append(f"{longer:,} of {len(tokens):,} {what} are longer than {most:,} tokens, and cut to it.")
+    return np.minimum(tokens, most)
 
 
 def _noted(queries: Queries, note: str) -> Queries:

@@ -39,8 +39,10 @@ class Workload:
         arrivals: new arrival times: the `process` of workload/arrivals.py, and its settings.
         queries: synthetic: number of queries.
         rate_per_s: synthetic: mean arrivals per second.
-        tau_in_mean, tau_in_cv, tau_in_max: synthetic: prompt tokens, mean, coefficient of variation, most.
-        tau_out_mean, tau_out_cv, tau_out_max: synthetic: generated tokens, the same.
+        tau_in_mean, tau_in_cv: synthetic: prompt tokens, mean, coefficient of variation.
+        tau_out_mean, tau_out_cv: synthetic: generated tokens, the same.
+        tau_in_max, tau_out_max: most tokens of a prompt and of an answer; those of a trace that are longer
+            are cut to it.
     """
 
     name: str
@@ -64,11 +66,13 @@ class Workload:
     tau_out_max: int | None = None
 
 
-SYNTHETIC_ONLY = tuple(
+# What a synthetic workload needs, and of this, what a trace has as well.
+NEEDED = tuple(
     field.name
     for field in dataclasses.fields(Workload)
     if field.name.startswith(("queries", "rate_", "tau_"))
 )
+CAPS = ("tau_in_max", "tau_out_max")
 
 
 def load(node: Mapping[str, Any], rng: np.random.Generator, where: str = "workload") -> Queries:
@@ -92,7 +96,10 @@ def load(node: Mapping[str, Any], rng: np.random.Generator, where: str = "worklo
     else:
         queries = read_trace(str(settings.path))
     named = dataclasses.replace(queries, name=settings.name, source=settings.source or queries.source)
-    return take_first(_reshape(named, settings, rng, where), settings.limit, f"{where}.limit")
+    taken = take_first(_reshape(named, settings, rng, where), settings.limit, f"{where}.limit")
+    if settings.kind == "synthetic":
+        return taken
+    return reshape.shorten(taken, settings.tau_in_max, settings.tau_out_max, where)
 
 
 def _reshape(queries: Queries, settings: Workload, rng: np.random.Generator, where: str) -> Queries:
@@ -147,9 +154,9 @@ def _check(settings: Workload, where: str) -> None:
         raise InputError(f"{where}.kind: '{settings.kind}'. {did_you_mean(settings.kind, KINDS, 'kind')}")
     if settings.limit is not None and settings.limit < 1:
         raise InputError(f"{where}.limit={settings.limit}: at least 1 query is needed (null takes all).")
-    given = [name for name in SYNTHETIC_ONLY if getattr(settings, name) is not None]
+    given = [name for name in NEEDED if getattr(settings, name) is not None]
     if settings.kind == "synthetic":
-        missing = [name for name in SYNTHETIC_ONLY if name not in given]
+        missing = [name for name in NEEDED if name not in given]
         if missing:
             raise InputError(f"{where}.{missing[0]}: a synthetic workload needs a value.")
         if settings.path is not None:
@@ -157,9 +164,9 @@ def _check(settings: Workload, where: str) -> None:
                 f"{where}.path={settings.path}: a synthetic workload has no file; use workload=csv."
             )
         return
-    if given:
+    if others := [name for name in given if name not in CAPS]:
         raise InputError(
-            f"{where}.{given[0]}: only workload=synthetic has this; '{settings.name}' is a trace."
+            f"{where}.{others[0]}: only workload=synthetic has this; '{settings.name}' is a trace."
         )
     if not settings.path:
         raise InputError(

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsim.errors import InputError
+from llmsim.measurement import journal as journal_module
 from llmsim.measurement.journal import Journal
 
 
@@ -43,3 +44,17 @@ def test_a_line_that_is_none_is_refused_with_its_number(tmp_path):
 def test_a_value_that_json_has_no_word_for_is_refused(tmp_path):
     with Journal(tmp_path / "j.jsonl") as journal, pytest.raises(ValueError, match="not JSON compliant"):
         journal.append({"x": float("nan")})
+
+
+def test_a_journal_that_syncs_seldom_gives_the_system_every_line_at_once(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(journal_module.os, "fsync", synced.append)
+    path = tmp_path / "j.jsonl"
+    with Journal(path, sync_s=1000.0) as journal:
+        for number in range(5):
+            journal.append({"number": number}, {"number": -number})
+            journal.sync()
+            assert len(path.read_bytes().splitlines()) == 2 * (number + 1)
+        assert len(synced) == 1
+    assert len(synced) == 2  # at the end
+    assert len(entries(path)) == 10

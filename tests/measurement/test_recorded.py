@@ -11,9 +11,10 @@ from llmsim.backends.contract import Advance
 from llmsim.errors import InputError
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.recorded import Recorded
+from llmsim.measurement.recorded import Pieces, Recorded
 from llmsim.simulation.limits import Limits
 from tests.builders import queries
+from tests.measurement.test_grouped import Desk
 from tests.simulation.costs import AffineCosts
 from tests.simulation.fleets import play_continuous
 from tests.simulation.test_stepped import Metronome
@@ -91,6 +92,57 @@ def test_policies_share_no_measurements_and_work_is_known_by_what_was_asked(tmp_
             recorded.serve((5,), (4,))
     kept = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
     assert [(entry["run"], entry["number"]) for entry in kept] == [("optimal", 0), ("round_robin", 0)]
+
+
+def test_a_window_that_one_deployment_closes_has_joules_of_the_others_work(tmp_path):
+    desk = Desk()
+
+    class Working(Counting):
+        def serve(self, tau_in, tau_out):
+            desk.work(0.6)
+            return Advance(0.6, 0.1, None)
+
+    with Journal(tmp_path / "j") as journal:
+        grouped, pieces = Grouped([desk], clock=desk.clock, rest=desk.rest), Pieces(journal)
+        both = [Recorded(name, Working, journal, grouped, pieces) for name in ("one", "two")]
+        for again in (False, True):
+            for recorded in both:
+                recorded.run("optimal")
+            found = [recorded.serve((5,), (3,)).energy_j for recorded in both]
+            assert found == ([pytest.approx(180)] * 2 if again else [None, pytest.approx(180)])
+
+
+def test_work_in_a_window_that_was_broken_off_is_done_anew_and_kept_under_another_name(tmp_path):
+    def opened(journal, desk, lasts):
+        class Working(Counting):
+            def serve(self, tau_in, tau_out):
+                took = super().serve(tau_in, tau_out)
+                desk.work(0.4)
+                return took
+
+        engine = Working(lasts)
+        grouped = Grouped([desk], clock=desk.clock, rest=desk.rest)
+        recorded = Recorded("one", lambda: engine, journal, grouped, Pieces(journal))
+        recorded.run("optimal")
+        recorded.resume()
+        return recorded
+
+    for lasts, live in ((5, 5), (100, 5)):
+        with Journal(tmp_path / "j") as journal:
+            recorded = opened(journal, Desk(), lasts)
+            try:
+                for number in range(8):
+                    recorded.serve((5,), (number + 1,))
+                recorded.finish()
+            except Broken:
+                pass
+            assert recorded.live == live  # three of the five had been counted
+            pieces = Pieces(journal)
+    assert {name for name in pieces.work if name not in pieces.joules} == {
+        ("optimal, broken off 1", "one", 3),
+        ("optimal, broken off 1", "one", 4),
+    }
+    assert sum(run == "optimal" for run, _, _ in pieces.joules) == 8
 
 
 def test_an_engine_without_iterations_says_which_discipline_to_choose(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from llmsim.backends.phase import Budget
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,27 @@ class AffineCosts:
             )
             for batch in range(max_batch + 1)
         ]
+
+
+@dataclass(frozen=True)
+class SparingCosts(AffineCosts):
+    """Passes take four fifths of their time as long as there are joules to spare above the limit."""
+
+    prefill_j: tuple[float, float, float, float] = (1.6, 0.1, 1.4e-2, 2e-7)
+    budget: Budget = field(default_factory=lambda: Budget(most_j=3.0, limit_w=440.0))
+
+    def prefill(self, tokens, past=()):
+        seconds, joules = super().prefill(tokens, past)
+        return seconds, min(joules, self.limit_w * seconds)
+
+    def spared(self, tokens, spare_j):
+        seconds, joules = self.prefill(tokens)
+        quick_s, dear_j = 0.8 * seconds, 1.05 * joules
+        above_j = dear_j - self.limit_w * quick_s
+        if above_j <= spare_j:
+            return quick_s, dear_j
+        share = spare_j / above_j
+        return seconds + share * (quick_s - seconds), joules + share * (dear_j - joules)
 
 
 def _total(terms, size):

@@ -47,6 +47,8 @@ class Instance:
     steps: int = 0
     prefill_j: float = 0.0
     decode_j: float = 0.0
+    spare_j: float | None = None  # above the power limit, as of `spare_at_s`; None: as many as there can be
+    spare_at_s: float = 0.0
 
     @property
     def load(self):
@@ -75,7 +77,7 @@ class Instance:
                 return
         if entered:
             tokens = [query.tau_in + query.generated for query in entered]
-            seconds, joules = self.costs.prefill(tokens)
+            seconds, joules = self.prefill(tokens, now_s)
             for query, count in zip(entered, tokens, strict=True):
                 query.energy_j += joules * count / sum(tokens)
             self.prefill_j += joules
@@ -98,6 +100,25 @@ class Instance:
         self.decode_j += joules
         self.gets_token = list(self.batch)
         self.next_s = boundary_s(*self.stretch, self.steps)
+        self.spend(now_s, self.next_s, joules)
+
+    def prefill(self, tokens, now_s):
+        """Seconds and joules of a pass, with what there is to spare now."""
+        if not hasattr(self.costs, "budget"):
+            return self.costs.prefill(tokens)
+        self.spend(now_s, now_s, 0.0)
+        seconds, joules = self.costs.spared(tokens, self.spare_j)
+        self.spend(now_s, now_s + seconds, joules)
+        return seconds, joules
+
+    def spend(self, begin_s, end_s, joules):
+        """Nothing was drawn until the begin, and so many joules until the end."""
+        budget = getattr(self.costs, "budget", None)
+        if budget is not None:
+            spare_j = budget.most_j if self.spare_j is None else self.spare_j
+            spare_j = min(spare_j + budget.limit_w * (begin_s - self.spare_at_s), budget.most_j)
+            self.spare_j = min(spare_j + budget.limit_w * (end_s - begin_s) - joules, budget.most_j)
+            self.spare_at_s = end_s
 
     def mixed_step(self, now_s):
         """One chunk of prompts beside one decode step of the others."""

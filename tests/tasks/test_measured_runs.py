@@ -1,7 +1,10 @@
 """task=evaluate over a measuring backend: real batches on the virtual clock, journalled."""
 
 import dataclasses
+import gzip
+import json
 
+import numpy as np
 import pandas.testing
 import pytest
 
@@ -9,6 +12,9 @@ from llmsim.api import evaluate, load_config
 from llmsim.backends import BACKENDS
 from llmsim.errors import InputError
 from llmsim.measurement.tdp import TdpMeter
+from llmsim.policies.contract import Plan
+from llmsim.policies.load_aware import LeastLoaded
+from llmsim.policies.optimal import Optimal
 from llmsim.tasks import contest, measuring
 from tests.measurement.made_up import SteadyMeter, TableEngine
 
@@ -87,3 +93,98 @@ def test_a_plan_runs_deployment_by_deployment_and_gives_what_all_at_once_would(c
 def test_iterations_of_a_backend_that_runs_batches_only_are_refused(config):
     with pytest.raises(InputError, match="discipline=static"):
         evaluate(config("continuous"))
+
+
+def test_a_journal_alone_plays_the_run_again_plain_or_compressed(config, tmp_path):
+    first = evaluate(config("static", "round_robin"))
+    (journal,) = measuring.FOLDER.iterdir()
+    packed = tmp_path / "run.jsonl.gz"
+    packed.write_bytes(gzip.compress(journal.read_bytes()))
+    for path in (journal, packed):
+        again = config("static", "round_robin")
+        again.backend = {"name": "recorded", "path": str(path)}
+        found = evaluate(again)
+        assert found.queries.equals(first.queries)
+        assert found.summary["energy_method"] == "measured"
+    assert TableEngine.opened == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [(0, "no run 'optimal, seed 0'"), (3, "'optimal, seed 0' ends on llama2_70b.* before piece 2, .*serve")],
+)
+def test_a_journal_that_ends_too_soon_names_the_run_and_the_piece(config, kept, message):
+    evaluate(config("static"))
+    (journal,) = measuring.FOLDER.iterdir()
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:kept]))
+    again = config("static")
+    again.backend = {"name": "recorded", "path": str(journal)}
+    with pytest.raises(InputError, match=message):
+        evaluate(again)
+
+
+def test_a_journal_that_is_none_is_refused(config, tmp_path):
+    torn = tmp_path / "torn.jsonl.gz"
+    torn.write_bytes(gzip.compress(b'{"kind": "work"}\n' * 50)[:-12])
+    for path, message in ((None, "backend.path"), ("nowhere", "no such journal"), (torn, "cannot be read")):
+        again = config("static")
+        again.backend = {"name": "recorded", "path": None if path is None else str(path)}
+        with pytest.raises(InputError, match=message):
+            evaluate(again)
+
+
+def test_what_is_made_of_a_run_does_not_move_its_journal():
+    words = ["task=compare", "baselines=[random]", "slo.ttft_s=1", "replications=3", "report=figures"]
+    assert load_config(words).work_sha256() == load_config().work_sha256()
+    assert load_config(["fleet.serving.max_batch=3"]).work_sha256() != load_config().work_sha256()
+
+
+@pytest.mark.parametrize("policy", ["optimal", "least_loaded"])
+def test_a_whole_run_stays_what_it_was_where_the_policy_would_choose_otherwise_now(
+    config, monkeypatch, policy
+):
+    def wanted():
+        composed = config("static", models="llama2_70b,bloom_176b")
+        composed.policy = {"name": policy}
+        return composed
+
+    first = evaluate(wanted())
+    (journal,) = measuring.FOLDER.iterdir()
+    (routes,) = [
+        entry for entry in map(json.loads, journal.read_text().splitlines()) if entry["kind"] == "routes"
+    ]
+    assert routes["run"] == f"{policy}, seed 0"
+    assert set(routes["chosen"]) == {0, 1}
+
+    def other(*_):
+        raise AssertionError("a policy was asked again")
+
+    monkeypatch.setattr(LeastLoaded, "route", other)
+    monkeypatch.setattr(Optimal, "plan", lambda *_: Plan(np.zeros(len(routes["chosen"]), dtype=np.int64)))
+    again = evaluate(wanted())
+    assert again.queries.equals(first.queries)
+    journal.write_text(journal.read_text().replace('"chosen": [', '"chosen": [1, '))
+    with pytest.raises(InputError, match="queries were measured"):
+        evaluate(wanted())
+
+
+@pytest.mark.parametrize(
+    ("discipline", "models", "said"),
+    [
+        ("static", "llama2_70b", "x static.*clock=simulated"),
+        ("continuous", "llama2_70b,bloom_176b", "one deployment.*bloom_176b@a100_80gb: .* x continuous"),
+    ],
+)
+def test_what_the_wall_clock_cannot_run_is_refused(config, discipline, models, said):
+    composed = config(discipline, models=models)
+    composed.clock = "wall"
+    with pytest.raises(InputError, match=said):
+        evaluate(composed)
+
+
+def test_a_clock_needs_something_that_takes_time():
+    with pytest.raises(InputError, match="runs nothing that takes time"):
+        evaluate(load_config([*WORDS, "clock=wall"]))
+    with pytest.raises(InputError, match=r"clock=wal: .*wall"):
+        load_config(["clock=wal"])

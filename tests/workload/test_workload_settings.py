@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -104,6 +104,8 @@ def test_a_workload_of_ones_own_needs_a_path() -> None:
         ("azure_conv", {"limit": 1.5}, "workload.limit"),
         ("azure_conv", {"limmit": 3}, "workload.limmit: no such setting. Did you mean 'limit'?"),
         ("azure_conv", {"rate_per_s": 3.0}, "workload.rate_per_s: only workload=synthetic has this"),
+        ("azure_conv", {"tau_in_max": 0}, "workload.tau_in_max=0: at least 1 token"),
+        ("azure_conv", {"tau_out_max": -5}, "workload.tau_out_max=-5: at least 1 token"),
         ("azure_conv", {"kind": "shiped"}, "workload.kind: 'shiped'. Did you mean 'shipped'?"),
         ("azure_conv", {"path": "azure_2023_conf.csv"}, "Did you mean 'azure_2023_conv.csv'?"),
         ("azure_conv", {"path": "../README.md"}, "no such shipped trace"),
@@ -128,6 +130,23 @@ def test_a_workload_of_ones_own_needs_a_path() -> None:
 )
 def test_an_impossible_setting_is_refused_by_its_key(name: str, changes: dict[str, Any], says: str) -> None:
     assert says in refusal(name, **changes)
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 20_000), st.integers(1, 1200), st.integers(1, 400))
+def test_a_trace_is_cut_to_the_longest_lengths_asked_for_and_says_how_many_were(
+    most_in: int, most_out: int, limit: int
+) -> None:
+    whole = load(node("azure_conv", limit=limit), rng())
+    cut = load(node("azure_conv", limit=limit, tau_in_max=most_in, tau_out_max=most_out), rng())
+    assert np.array_equal(cut.arrival_s, whole.arrival_s)
+    for name, what, most in (("tau_in", "prompts", most_in), ("tau_out", "answers", most_out)):
+        before, after = getattr(whole, name), getattr(cut, name)
+        assert np.array_equal(after[before <= most], before[before <= most])
+        assert np.all(after[before > most] == most)
+        count = np.count_nonzero(before > most)
+        assert f"{count} of {limit} {what} are longer than {most:,} tokens, and cut to it." in cut.notes
+    assert cut.notes[: len(whole.notes)] == whole.notes
 
 
 lengths = st.builds(

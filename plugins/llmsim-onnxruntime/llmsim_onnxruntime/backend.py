@@ -47,11 +47,16 @@ class OnnxRuntimeBackend:
             return f"backend.path={self.path}: there is no such file"
         return None
 
+    def gpu_uuids(self) -> tuple[str, ...]:
+        """It runs on no GPU: no meter of GPUs sees its work."""
+        return ()
+
     def open(self, deployment: Deployment) -> OnnxRuntimeEngine:
         """An engine for one deployment; see `llmsim.api.Backend`."""
         target = deployment.target
         try:
-            return OnnxRuntimeEngine(self._resident(target), target.kv_cache, self.seed)
+            at_once = deployment.max_batch if deployment.discipline == "static" else 1
+            return OnnxRuntimeEngine(self._resident(target), target.kv_cache, self.seed, at_once)
         except OutOfMemory as error:
             raise InputError(f"{deployment.name} does not fit the memory: {error}") from error
 

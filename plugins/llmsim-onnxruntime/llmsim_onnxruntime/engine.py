@@ -15,29 +15,34 @@ from llmsim_onnxruntime.resident import IntArray, Resident
 class OnnxRuntimeEngine:
     """Serves one batch after the other; every query gets exactly the tokens it asks for.
 
-    Prompts of a batch are one pass, padded to the longest. A batch shrinks as its queries end: those that
-    want the most tokens are its first rows, and the steps that follow are of these alone. Joules are the
-    driver's meters' to count, so none are told.
+    Prompts of a batch are one pass, padded to the longest. Every query keeps its place until the longest
+    answer ends, as with transformers' `generate`: each step is of the whole batch, and what a query gets
+    beyond its own tokens is thrown away. Joules are the driver's meters' to count, so none are told.
 
     Args:
         resident: the graph.
         kv_cache: False: one query at a time, everything recomputed for each token.
         seed: of the random prompts.
+        at_once: queries of the largest batch that will be served.
     """
 
-    def __init__(self, resident: Resident, kv_cache: bool, seed: int) -> None:
+    def __init__(self, resident: Resident, kv_cache: bool, seed: int, at_once: int = 1) -> None:
         self._resident: Resident | None = resident
         self._kv_cache = kv_cache
+        self._at_once = at_once if kv_cache else 1
         self._seed = seed
         self._generated: list[list[int]] = []
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
-        """Refuse queries that do not fit, before the first is served.
+        """Refuse what does not fit before the first query is served: a query, or the batch that needs most.
 
         Raises:
-            InputError: with the longest query and what fits.
+            InputError: with the sizes.
         """
-        self._require(int((np.asarray(tau_in) + np.asarray(tau_out)).max(initial=0)))
+        prompts, answers = np.asarray(tau_in), np.asarray(tau_out)
+        self._require(int((prompts + answers).max(initial=0)))
+        if self._at_once > 1:
+            self._require_room(self._at_once, int(prompts.max(initial=0)), int(answers.max(initial=0)))
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
         """Serve one batch and say what it took; see `llmsim.api.Engine`.
@@ -45,11 +50,12 @@ class OnnxRuntimeEngine:
         Raises:
             InputError: the batch does not fit the memory.
         """
-        longest = max(i + o for i, o in zip(tau_in, tau_out, strict=True))
-        self._require(longest)
         try:
             if self._kv_cache:
-                return self._together(tau_in, tau_out, longest)
+                self._require_room(len(tau_in), max(tau_in), max(tau_out))
+                return self._together(tau_in, tau_out)
+            longest = max(i + o for i, o in zip(tau_in, tau_out, strict=True))
+            self._require(longest)
             return self._one_by_one(tau_in, tau_out, longest)
         except OutOfMemory as error:
             raise InputError(f"a batch of {len(tau_in)} queries does not fit: {error}") from error
@@ -62,26 +68,21 @@ class OnnxRuntimeEngine:
         """Give the memory back; more than once does no harm."""
         self._resident = None
 
-    def _together(self, tau_in: Sequence[int], tau_out: Sequence[int], longest: int) -> Advance:
-        resident = self._open()
-        order = sorted(range(len(tau_in)), key=lambda query: -tau_out[query])
+    def _together(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        resident, batch = self._open(), len(tau_in)
         prompts = self._prompts(tau_in)
-        resident.hold(len(order), longest, max(tau_in))
-        prefill = resident.prefill([prompts[query] for query in order])
-        left = [sum(1 for wanted in tau_out if wanted > done) for done in range(1, max(tau_out))]
-        for rows in set(left):
-            resident.step(rows)  # made before the clock runs
+        resident.hold(batch, max(tau_in) + max(tau_out), max(tau_in))
+        prefill, step = resident.prefill(prompts), resident.step(batch)  # made before the clock runs
         begin_s = time.perf_counter()
         prefill()
         first_s = time.perf_counter()
-        seen = [resident.tokens[:, 0].copy()]
-        for rows in left:
-            resident.step(rows)()
-            seen.append(resident.tokens[:, 0].copy())
+        seen = [resident.tokens[:batch, 0].copy()]
+        for _ in range(max(tau_out) - 1):
+            step()
+            seen.append(resident.tokens[:batch, 0].copy())
         end_s = time.perf_counter()
         columns = np.stack(seen, axis=1).tolist()
-        by_query = dict(zip(order, columns, strict=False))
-        self._generated = [by_query[query][:wanted] for query, wanted in enumerate(tau_out)]
+        self._generated = [column[:wanted] for column, wanted in zip(columns, tau_out, strict=True)]
         return Advance(end_s - begin_s, first_s - begin_s, None)
 
     def _one_by_one(self, tau_in: Sequence[int], tau_out: Sequence[int], longest: int) -> Advance:
@@ -109,6 +110,17 @@ class OnnxRuntimeEngine:
         most = self._open().dimensions.max_tokens
         if longest > most:
             raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+
+    def _require_room(self, batch: int, prompt: int, answer: int) -> None:
+        """Raises InputError where a place is too small for a batch's longest prompt and longest answer."""
+        most = self._open().dimensions.max_tokens
+        if prompt + answer > most:
+            raise InputError(
+                f"a batch of {batch} queries takes {batch} x ({prompt} + {answer}) tokens, the longest "
+                f"prompt and the longest answer in every place; a place holds {most} at most "
+                "(backend.max_tokens, and the model's context): cut the queries (workload.tau_in_max, "
+                "workload.tau_out_max)."
+            )
 
     def _open(self) -> Resident:
         if self._resident is None:

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from llmsim.api import Cell, InputError, OutOfMemory
@@ -8,11 +9,12 @@ from llmsim_onnxruntime import memory
 from llmsim_onnxruntime.backend import OnnxRuntimeBackend
 from llmsim_onnxruntime.graph import Making, write_graph
 from llmsim_onnxruntime.own import weight_bytes
+from llmsim_onnxruntime.resident import Resident
 from llmsim_onnxruntime.session import failed_allocations
 from llmsim_onnxruntime.weights import random_tensor, shapes
 
 from .exported import exported_file, own_file
-from .tiny import described, target
+from .tiny import deployment, described, target
 
 
 def backend(**settings):
@@ -20,7 +22,7 @@ def backend(**settings):
 
 
 def engine(settings=None, **about):
-    return backend(**(settings or {})).open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend(**(settings or {})).open(deployment(**about))
 
 
 class TestEngine(EngineConformance):
@@ -170,3 +172,27 @@ def test_the_bytes_of_the_weights_are_foreseen(precision, tmp_path):
     write_graph(model, lambda name: random_tensor(name, every[name], 0), Making(precision, 8), tmp_path)
     written = (tmp_path / "model.onnx.data").stat().st_size
     assert weight_bytes(model, precision) == pytest.approx(written, rel=0.03)
+
+
+def test_a_batch_keeps_all_its_places_until_its_longest_answer_ends(monkeypatch):
+    batches = []
+    step = Resident.step
+
+    def counted(resident, rows):
+        run = step(resident, rows)
+        return lambda: batches.append(rows) or run()
+
+    monkeypatch.setattr(Resident, "step", counted)
+    one = engine()
+    one.serve((3, 9, 5), (4, 1, 6))
+    assert batches == [3] * 5
+    together = one.generated()
+    one.serve((3,), (4,))
+    assert together[0] == one.generated()[0]
+
+
+def test_a_batch_that_can_not_fit_is_refused_before_it_is_served():
+    small = engine(discipline="static", max_batch=8)
+    small.expect(np.array([30, 10]), np.array([10, 34]))
+    with pytest.raises(InputError, match=r"8 x \(40 \+ 34\).*workload.tau_in_max"):
+        small.expect(np.array([40, 10]), np.array([10, 34]))

@@ -37,6 +37,10 @@ def target(family="llama", kv_cache=True, precision="fp32", **about):
     return Target(described(family, **about), SimpleNamespace(name="cpu"), 1, precision, kv_cache, 8)
 
 
+def deployment(discipline="serial", max_batch=1, **about):
+    return SimpleNamespace(name="tiny", target=target(**about), discipline=discipline, max_batch=max_batch)
+
+
 def loud(model):
     """The tensors of a model by name, matrices louder."""
     every = shapes(model)

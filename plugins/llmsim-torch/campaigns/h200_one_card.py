@@ -49,7 +49,6 @@ BARE_S = 8.0
 GRACE_S = 12.0
 MOST_WORKERS = 8
 RUNNING = "running.txt"
-ANCHOR_SOURCE = f"{SOURCE} anchors"
 
 
 def measure(run: Run, job: Job, bench: Any, parts: Sequence[Settings], share_s: float | None) -> None:
@@ -60,18 +59,18 @@ def measure(run: Run, job: Job, bench: Any, parts: Sequence[Settings], share_s: 
             when the least are done, repeats go on until the intervals are narrow.
     """
     begin_s, model = time.perf_counter(), described(run.args, job.model)
-    expected_s = needs_s(run, job, parts, plan.FIRST)
+    expected_s = needs_s(run, job, parts, run.first)
     watched = Watched(bench, str(job), run.args.out / RUNNING)
     rng = np.random.default_rng(int(time.time()))
-    per_visit = plan.PER_VISIT if job.kv_cache and share_s is None else plan.PER_VISIT_OFF
-    for stopping in (plan.FIRST,) if share_s is None else (plan.FIRST, plan.WHOLE):
+    per_visit = run.per_visit if job.kv_cache and share_s is None else plan.PER_VISIT_OFF
+    for stopping in (run.first,) if share_s is None else (run.first, plan.WHOLE):
         of_share_s = (share_s or run.left_s) - (time.perf_counter() - begin_s)
         pace = run.within(min(of_share_s, run.left_s), per_visit)
         cells = left_of(run, job, model, parts, stopping)
         campaign_of(run, job, model, pace, stopping).run(watched, cells, rng, run.tell(str(job)))
     (run.args.out / RUNNING).unlink(missing_ok=True)
     took_s = time.perf_counter() - begin_s
-    left, wide = (len(left_of(run, job, model, parts, stopping)) for stopping in (plan.FIRST, plan.WHOLE))
+    left, wide = (len(left_of(run, job, model, parts, stopping)) for stopping in (run.first, plan.WHOLE))
     if share_s is None and not left:
         run.journal.append({"kind": "job_took", "job": str(job), "expected_s": expected_s, "took_s": took_s})
     run.say(
@@ -91,8 +90,8 @@ def show(run: Run, bench: Any, model: Any, subject: Subject) -> None:
 def measure_needed(run: Run, loaded: tuple[Job, Any] | None) -> None:
     """Every job's core and checks, in order, and what can be spared where the time for it is there."""
     for place, job in enumerate(run.jobs):
-        need = [needs_s(run, each, (each.core, each.check), plan.FIRST) for each in run.jobs[place:]]
-        spare = [needs_s(run, each, (each.spare,), plan.FIRST) for each in run.jobs[place:]]
+        need = [needs_s(run, each, (each.core, each.check), run.first) for each in run.jobs[place:]]
+        spare = [needs_s(run, each, (each.spare,), run.first) for each in run.jobs[place:]]
         loads_s = plan.LOAD_S * sum(each > 0 for each in need)
         wanted_s = run.slowness() * (sum(need) + sum(spare)) + loads_s
         enough = run.left_in_all_s >= wanted_s
@@ -155,13 +154,13 @@ def opened(run: Run, model: Any, job: Job) -> Any:
 def anchors(run: Run, bench: Any, model: Any, name: str, stopping: Stopping) -> None:
     """The anchor cells, and how far they are from the first call's."""
     cells = run.anchors
-    subject = subject_of(model, run.jobs[0], f"{ANCHOR_SOURCE} {name}")
+    subject = subject_of(model, run.jobs[0], f"{run.name} anchors {name}")
     pace = run.within(run.until_s - time.perf_counter(), stopping.most)
     marks = dict.fromkeys(cells, "anchor")
     Campaign(subject, run.journal, [run.meter], pace, stopping, marks).run(
         bench, cells, np.random.default_rng(1)
     )
-    print("\n".join(proof.offsets(run.journal.entries, ANCHOR_SOURCE)), flush=True)
+    print("\n".join(proof.offsets(run.journal.entries, f"{run.name} anchors")), flush=True)
 
 
 def prove(run: Run, bench: Any) -> None:
@@ -191,7 +190,7 @@ def note_card(run: Run) -> str:
         f"CARD {card}: " + ("the same" if card in before else f"ANOTHER than {before}" if before else "first")
     )
     first = _cards(run.said("meter")[0]["meters"])
-    return SOURCE if card == first else f"{SOURCE} card {card}"
+    return run.name if card == first else f"{run.name} card {card}"
 
 
 def _cards(meters: Sequence[dict[str, Any]]) -> str:
@@ -228,7 +227,7 @@ def work(run: Run, again: bool) -> None:
     if run.last_call:
         bench = open_bench(run, model, job, plan.pool_for(run.anchors))
         anchors(run, bench, model, "end", plan.REPEAT_STOPPING)
-        show(run, bench, model, subject_of(model, job, f"{ANCHOR_SOURCE} end"))
+        show(run, bench, model, subject_of(model, job, f"{run.name} anchors end"))
         idle(run, f"model_loaded {job}, after call {run.args.call}", 0.6, 1.5)
     run.say("worker done")
 
@@ -244,7 +243,8 @@ def worker(args: Any) -> None:
         stack.callback(meter.close)
         names = frozenset(failed.read_text().splitlines()) if failed.exists() else frozenset()
         until_s = time.perf_counter() + args.until - time.time()
-        run = Run(args, until_s, journal, meter, names, SOURCE)
+        jobs = plan.TINY_JOBS if args.tiny else plan.JOBS
+        run = Run(args, until_s, journal, meter, names, SOURCE, jobs)
         work(run, args.again)
 
 

@@ -41,10 +41,10 @@ class TwofoldJournal(Journal):
             self._other.close()
         super().__exit__(*about)
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one entry to both, and return when the disk has it."""
+    def append(self, *entries: Mapping[str, Any]) -> None:
+        """Write entries to both, and return when the disk has them."""
         before = self.path.stat().st_size
-        super().append(entry)
+        super().append(*entries)
         if self._other is not None:
             with self.path.open("rb") as file:
                 file.seek(before)
@@ -53,14 +53,14 @@ class TwofoldJournal(Journal):
             os.fsync(self._other.fileno())
 
 
-def gather(places: Sequence[Path], out: Path) -> dict[str, str]:
+def gather(places: Sequence[Path], out: Path, names: Sequence[str] = NAMES) -> dict[str, str]:
     """Put the longest of each file's copies into `out`; where each came from.
 
     A journal only grows, so the longest copy holds what the others do.
     """
     found = {}
     out.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
+    for name in names:
         copies = [place / name for place in places if (place / name).exists()]
         if copies:
             longest = max(copies, key=lambda copy: copy.stat().st_size)

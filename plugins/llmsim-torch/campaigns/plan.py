@@ -22,7 +22,6 @@ CHECKS = 3
 # the power limit after 0.9 s (before it, energy reads 1.6 % low).
 WINDOW_S, SETTLE_S, CAPPED_S = 0.53, 0.35, 0.55
 PER_VISIT, PER_VISIT_OFF = 3, 5
-FIRST = Stopping(LEAST, LEAST)
 FIRST_CHECKS = Stopping(CHECKS, CHECKS)
 WHOLE = Stopping(LEAST, MOST, INTERVAL_PCT)
 ANCHOR_STOPPING = Stopping(3, 3)
@@ -39,17 +38,20 @@ class Settings:
         decode: (batch, context).
         prefill: (tokens, batch).
         generation: (tau_in, tau_out), without a KV cache.
+        together: (batch, tau_in, tau_out): prefill and steps in one execution, with a KV cache.
     """
 
     decode: Pairs = ()
     prefill: Pairs = ()
     generation: Pairs = ()
+    together: tuple[tuple[int, int, int], ...] = ()
 
     def cells(self, limit: int) -> list[Cell]:
         """Those that fit so many tokens."""
         found = {Cell("decode", batch, min(context, limit - STEPS), STEPS) for batch, context in self.decode}
         found |= {Cell("prefill", batch, tokens, 1) for tokens, batch in self.prefill if tokens < limit}
         found |= {Cell("generation", 1, tau_in, tau_out) for tau_in, tau_out in self.generation}
+        found |= {Cell("generation", *each) for each in self.together}
         return sorted(found)
 
 
@@ -197,22 +199,25 @@ FLOPS, BYTES = 5.5e14, 3.6e12
 VISIT_S, LOAD_S, CAPTURE_S, PRODUCTIVE_S = 0.12, 6.0, 0.7, 20.0
 
 
-def pass_s(model: Any, cell: Cell) -> float:
+def pass_s(model: Any, cell: Cell, kv_cache: bool = True) -> float:
     """About how long one execution takes, s."""
     work, read = 2 * model.active_param_count / FLOPS, 2 * model.param_count / BYTES
     if cell.experiment == "prefill":
         return max(read, work * cell.batch * cell.tau_in)
+    if cell.experiment == "generation" and kv_cache:
+        parts = (Cell(part, cell.batch, cell.tau_in, cell.tau_out) for part in ("prefill", "decode"))
+        return sum(pass_s(model, part) for part in parts)
     if cell.experiment == "decode":
         kv = cell.batch * cell.tau_in * model.kv_bytes_per_token / BYTES
         return (cell.tau_out - 1) * max(read + kv, work * cell.batch)
     return sum(max(read, work * tokens) for tokens in range(cell.tau_in, cell.tokens))
 
 
-def cell_s(model: Any, cell: Cell, missing: int, per_visit: int) -> float:
+def cell_s(model: Any, cell: Cell, missing: int, per_visit: int, kv_cache: bool = True) -> float:
     """About how long so many trials of a cell take, s."""
     if missing <= 0:
         return 0.0
-    once = pass_s(model, cell)
+    once = pass_s(model, cell, kv_cache)
     settle = SETTLE_S + (0.0 if cell.experiment == "decode" and cell.batch < 64 else CAPPED_S)
     visits = -(-missing // per_visit)
     windows = missing * max(WINDOW_S + once, once)

@@ -13,7 +13,7 @@ from typing import Any
 
 import plan
 from keep import TwofoldJournal
-from plan import JOBS, TINY_JOBS, Job, Settings
+from plan import JOBS, SOURCE, Job, Settings
 
 from llmsim.measurement.campaign import Campaign, Pace, Subject
 from llmsim.measurement.cell import Cell
@@ -38,6 +38,9 @@ class Run:
         journal, meter: open.
         failed: names of cells that are not to be tried.
         source: of its trials; another one on another card.
+        jobs: what it measures, in order.
+        name: of the campaign: its trials' source on the first card.
+        least, per_visit: repeats of a cell, and how many of them before another cell is visited.
         told_s: when progress was last told.
     """
 
@@ -47,15 +50,20 @@ class Run:
     meter: NvmlMeter
     failed: frozenset[str]
     source: str
+    jobs: tuple[Job, ...] = JOBS
+    name: str = SOURCE
+    least: int = plan.LEAST
+    per_visit: int = plan.PER_VISIT
     told_s: float = 0.0
+
+    @property
+    def first(self) -> Stopping:
+        """The least repeats, and no more."""
+        return Stopping(self.least, self.least)
 
     @property
     def device(self) -> str:
         return "cpu" if self.args.tiny else "cuda"
-
-    @property
-    def jobs(self) -> tuple[Job, ...]:
-        return TINY_JOBS if self.args.tiny else JOBS
 
     @property
     def anchors(self) -> list[Cell]:
@@ -216,15 +224,21 @@ def needs_s(run: Run, job: Job, parts: Sequence[Settings], stopping: Stopping) -
     """About how long those parts of a job still take, without loading, s; 0 where another card did them."""
     model = described(run.args, job.model)
     wide = left_of(run, job, model, parts, stopping)
-    if stopping is not plan.FIRST:
+    if stopping != run.first:
         return plan.PRODUCTIVE_S * bool(wide)
-    per_visit = plan.PER_VISIT if job.kv_cache else plan.PER_VISIT_OFF
+    per_visit = run.per_visit if job.kv_cache else plan.PER_VISIT_OFF
     counts = Counter(Cell(**entry["cell"]) for entry in run.of(subject_of(model, job, run.source)))
     checks = job.check.cells(plan.longest(model))
     if not counts and _elsewhere(run, job, model, parts):
         return 0.0
     return sum(
-        plan.cell_s(model, cell, (plan.CHECKS if cell in checks else plan.LEAST) - counts[cell], per_visit)
+        plan.cell_s(
+            model,
+            cell,
+            (plan.CHECKS if cell in checks else run.least) - counts[cell],
+            per_visit,
+            job.kv_cache,
+        )
         for cell in wide
     )
 
@@ -234,6 +248,6 @@ def _elsewhere(run: Run, job: Job, model: Any, parts: Sequence[Settings]) -> boo
     others = {entry["subject"]["source"] for entry in run.said("trial")} - {run.source}
     for source in others:
         other = replace(run, source=source)
-        if not left_of(other, job, model, parts, plan.FIRST):
+        if not left_of(other, job, model, parts, other.first):
             return True
     return False

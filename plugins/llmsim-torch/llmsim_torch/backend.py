@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,6 +18,9 @@ from llmsim_torch.resident import Resident
 from llmsim_torch.weights import FAMILIES, checkpoint, random_model, weights_of
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+# What passes and captured steps of a model take beside its weights and cache on a GPU: assumed, not measured.
+PASSES_BYTES = 2_000_000_000
+MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass
@@ -56,11 +60,33 @@ class TorchBackend:
             return ()
         return (str(torch.cuda.get_device_properties(torch.device(self.device)).uuid),)
 
+    def resident_bytes(self, deployment: Deployment) -> dict[str, int]:
+        """See `llmsim.api.SizingBackend`: weights and cache as they are allocated, and room for passes."""
+        target, each = deployment.target, DTYPES[deployment.target.precision].itemsize
+        model = target.model
+        shape = random_model(model, torch.device("meta"), torch.float32, self.seed)
+        weights = sum(item.numel() for item in shape.parameters())
+        tokens = self.cache_tokens if target.kv_cache else min(self.max_tokens, model.context_tokens)
+        cache = 2 * model.num_hidden_layers * tokens * model.num_key_value_heads * model.head_dim
+        passes = 0 if self.device == "cpu" else PASSES_BYTES
+        return {"weights": weights * each, "cache": cache * each, "passes": passes}
+
+    def memory_bytes(self) -> int | None:
+        """See `llmsim.api.SizingBackend`: what is free, and what this process can use again."""
+        if self.device == "cpu":
+            return available_bytes()
+        if self.unavailable() is not None:
+            return None
+        device = torch.device(self.device)
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + unused)
+
     def open(self, deployment: Deployment) -> TorchEngine:
         """An engine for one deployment; see `llmsim.api.Backend`."""
         target = deployment.target
         try:
-            return TorchEngine(self._resident(target), target.kv_cache, self.seed)
+            at_once = deployment.max_batch if deployment.discipline == "static" else 1
+            return TorchEngine(self._resident(target), target.kv_cache, self.seed, at_once)
         except OutOfMemory as error:
             raise InputError(f"{deployment.name} does not fit {self.device}: {error}") from error
 
@@ -117,3 +143,13 @@ class TorchBackend:
         most = min(self.max_tokens, model.context_tokens)
         decoder = Decoder(weights_of(causal), heads, model.sliding_window_tokens, most, ops)
         return Resident(decoder, self.cache_tokens if kv_cache else most)
+
+
+def available_bytes(meminfo: Path = MEMINFO) -> int | None:
+    """Bytes of the host's memory that can still be had; None where nothing says."""
+    try:
+        lines = meminfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else None

@@ -23,14 +23,16 @@ class Loop:
     """A cell, ready to run.
 
     Attributes:
-        once: launches one execution.
+        once: launches one execution, or its steps where it has a prefill.
         tokens: what it generates.
         device: where it runs.
+        prefill: launches what comes first, and is told apart; None: nothing is.
     """
 
     once: Callable[[], object]
     tokens: int
     device: torch.device
+    prefill: Callable[[], object] | None = None
 
     def run(self, seconds: float) -> Passes:
         """See `llmsim.api.Exercise`."""
@@ -40,28 +42,44 @@ class Loop:
             raise OutOfMemory(str(error).splitlines()[0]) from error
 
     def _on_cpu(self, seconds: float) -> Passes:
-        count, begin = 0, time.perf_counter()
+        count, prefill_s, begin = 0, 0.0, time.perf_counter()
         while count == 0 or time.perf_counter() - begin < seconds:
+            if self.prefill is not None:
+                began = time.perf_counter()
+                self.prefill()
+                prefill_s += time.perf_counter() - began
             self.once()
             count += 1
-        return Passes(count, time.perf_counter() - begin, self.tokens)
+        apart = None if self.prefill is None else prefill_s
+        return Passes(count, time.perf_counter() - begin, self.tokens, apart)
 
     def _on_gpu(self, seconds: float) -> Passes:
         torch.cuda.synchronize(self.device)
-        count, begin_s = 0, time.perf_counter()
-        first = torch.cuda.Event(enable_timing=True)
-        first.record()
-        waiting: deque[torch.cuda.Event] = deque()
+        begin_s, waiting = time.perf_counter(), deque[torch.cuda.Event]()
+        first = last = _now()
+        firsts: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        count = 0
         while count == 0 or time.perf_counter() - begin_s < seconds:
+            if self.prefill is not None:
+                self.prefill()
+                firsts.append((last, _now()))
             self.once()
             count += 1
-            last = torch.cuda.Event(enable_timing=True)
-            last.record()
+            last = _now()
             waiting.append(last)
             if len(waiting) > PASSES_AHEAD:
                 waiting.popleft().synchronize()
         torch.cuda.synchronize(self.device)
-        return Passes(count, first.elapsed_time(waiting[-1]) / 1000, self.tokens)
+        prefill_s = sum(begin.elapsed_time(end) for begin, end in firsts) / 1000
+        apart = None if self.prefill is None else prefill_s
+        return Passes(count, first.elapsed_time(last) / 1000, self.tokens, apart)
+
+
+def _now() -> torch.cuda.Event:
+    """A mark in the device's stream of work."""
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
 
 
 class TorchBench:
@@ -121,7 +139,7 @@ class TorchBench:
         prefill = self.resident.prefill(slots, self._prompts(cell))
         if steps is None:
             return Loop(prefill, 1, self.resident.device)
-        return Loop(lambda: (prefill(), steps()), cell.tau_out, self.resident.device)
+        return Loop(steps, cell.tau_out, self.resident.device, prefill)
 
     def _steps(self, cell: Cell, slots: list[int]) -> Callable[[], None]:
         """The decode steps of a cell, from caches that hold its prompts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 
@@ -17,35 +18,40 @@ from llmsim_torch.stepping import Stepper
 class TorchEngine:
     """Serves one batch after the other, or iterations; every query gets exactly the tokens it asks for.
 
-    A batch shrinks as its queries end: the steps that follow are of those that are left. Joules are the
-    driver's meters' to count, so none are told.
+    Every query of a batch keeps its place until the longest answer ends, as with transformers' `generate`:
+    each step is of the whole batch, and what a query gets beyond its own tokens is thrown away. Joules are
+    the driver's meters' to count, so none are told.
 
     Args:
         resident: the model and its cache.
         kv_cache: False: one query at a time, everything recomputed for each token.
         seed: of the random prompts.
+        at_once: queries of the largest batch that will be served.
     """
 
-    def __init__(self, resident: Resident, kv_cache: bool, seed: int) -> None:
+    def __init__(self, resident: Resident, kv_cache: bool, seed: int, at_once: int = 1) -> None:
         self._resident: Resident | None = resident
         self._recompute = None if kv_cache else Recompute(resident.decoder, resident.decoder.max_tokens)
         self._seed = seed
+        self._at_once = at_once if kv_cache else 1
         self._generated: list[list[int]] = []
         self._stepper: Stepper | None = None
         self._longest = 0
+        self._prompt_lengths: list[int] = []
 
     def expect(self, tau_in: np.ndarray, tau_out: np.ndarray) -> None:
-        """Refuse queries that do not fit, before the first is served.
+        """Refuse what does not fit before the first query is served: a query, or the batch that needs most.
 
         Raises:
-            InputError: with the longest query and what fits.
+            InputError: with the sizes, and the setting that would mend it.
         """
-        resident = self._open()
-        longest = int((np.asarray(tau_in) + np.asarray(tau_out)).max(initial=0))
-        most = min(resident.decoder.max_tokens, resident.pool_tokens)
-        if longest > most:
-            raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+        prompts, answers = np.asarray(tau_in), np.asarray(tau_out)
+        longest = int((prompts + answers).max(initial=0))
+        self._require(longest)
         self._longest = longest
+        self._prompt_lengths = sorted(set(prompts.tolist()))
+        if self._at_once > 1:
+            self._require_room(self._at_once, int(prompts.max(initial=0)), int(answers.max(initial=0)))
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
         """Serve one batch and say what it took; see `llmsim.api.Engine`.
@@ -56,22 +62,17 @@ class TorchEngine:
         if self._recompute is not None:
             return self._one_by_one(self._recompute, tau_in, tau_out)
         resident, batch = self._open(), len(tau_in)
-        if resident.pool_tokens // batch < max(i + o for i, o in zip(tau_in, tau_out, strict=True)):
-            raise InputError(
-                f"a batch of {batch} queries does not fit {resident.pool_tokens} tokens of cache."
-            )
+        self._require_room(batch, max(tau_in), max(tau_out))
         resident.arrange(batch)
         slots = list(range(batch))
         prefill = resident.prefill(slots, self._prompts(tau_in))
-        for left in sorted({1, *tau_out}):  # what will be needed is captured before the clock runs
-            if active := [slot for slot in slots if tau_out[slot] > left]:
-                resident.step(active)
+        step = resident.step(slots)  # captured before the clock runs
         begin_s = self._now()
         prefill()
         first_s = self._now()
         seen = [resident.tokens.clone()]
-        for done in range(1, max(tau_out)):
-            resident.step([slot for slot in slots if tau_out[slot] > done])()
+        for _ in range(max(tau_out) - 1):
+            step()
             seen.append(resident.tokens.clone())
         end_s = self._now()
         columns = torch.stack(seen).tolist()
@@ -91,6 +92,10 @@ class TorchEngine:
                 "fleet.instances=1."
             )
         self._stepper = Stepper(self._open(), max_batch, self._longest, self._seed)
+
+    def warm(self) -> None:
+        """See `llmsim.api.WarmingEngine`."""
+        self._stepping().warm(self._prompt_lengths)
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""
@@ -115,13 +120,12 @@ class TorchEngine:
     def close(self) -> None:
         """Give the memory back; more than once does no harm."""
         self._resident = self._recompute = self._stepper = None
+        gc.collect()  # the next model may need the room at once, and garbage waits while the clock runs
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _one_by_one(self, recompute: Recompute, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
-        most = self._open().decoder.max_tokens
-        if max(i + o for i, o in zip(tau_in, tau_out, strict=True)) > most:
-            raise InputError(f"a query is longer than the {most} tokens that this engine holds.")
+        self._require(max(i + o for i, o in zip(tau_in, tau_out, strict=True)))
         prompts = self._prompts(tau_in)
         for tokens_in, tokens_out in zip(tau_in, tau_out, strict=True):
             for tokens in range(tokens_in, tokens_in + tokens_out):
@@ -136,6 +140,31 @@ class TorchEngine:
             self._generated.append([*head.tolist(), *rest.tolist()])
         end_s = self._now()
         return Advance(end_s - begin_s, (first_s or end_s) - begin_s, None)
+
+    def _require(self, longest: int) -> None:
+        """Raises InputError where a query of so many tokens does not fit."""
+        resident = self._open()
+        most = min(resident.decoder.max_tokens, resident.pool_tokens)
+        if longest > most:
+            raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+
+    def _require_room(self, batch: int, prompt: int, answer: int) -> None:
+        """Raises InputError where a batch does not fit, whose longest prompt and answer are of so many."""
+        resident, each = self._open(), prompt + answer
+        said = (
+            f"a batch of {batch} queries takes {batch} x ({prompt} + {answer}) tokens, the longest prompt "
+            "and the longest answer in every place; "
+        )
+        if each > resident.decoder.max_tokens:
+            raise InputError(
+                f"{said}a place holds {resident.decoder.max_tokens} at most (backend.max_tokens, and the "
+                "model's context): cut the queries (workload.tau_in_max, workload.tau_out_max)."
+            )
+        if batch * each > resident.pool_tokens:
+            raise InputError(
+                f"{said}the cache holds {resident.pool_tokens}: backend.cache_tokens={batch * each}, or a "
+                "smaller fleet.serving.max_batch."
+            )
 
     def _prompts(self, tau_in: Sequence[int]) -> list[torch.Tensor]:
         """Random prompts; the same batch has the same ones."""

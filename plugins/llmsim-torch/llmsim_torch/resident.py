@@ -71,6 +71,9 @@ class Resident:
         decoder: what runs.
         pool_tokens: tokens that the cache holds, over all slots.
 
+    Attributes:
+        sealed: no more passes over prompts are captured, which takes longer than to run them.
+
     Raises:
         torch.OutOfMemoryError: the pool does not fit.
     """
@@ -78,6 +81,7 @@ class Resident:
     def __init__(self, decoder: Decoder, pool_tokens: int) -> None:
         self.decoder = decoder
         self.pool_tokens = pool_tokens
+        self.sealed = False
         like = decoder.weights.norm
         self.device = like.device
         heads = decoder.heads
@@ -90,6 +94,7 @@ class Resident:
         ]
         self._memory: tuple[int, int] | None = None
         self._arranged: dict[int, Arrangement] = {}
+        self._warmed: set[int] = set()
         self._now = Arrangement([], torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32))
 
     @property
@@ -166,10 +171,12 @@ class Resident:
         """
         lengths = [len(prompt) for prompt in prompts]
         room = padded(max(lengths))
-        if self.device.type == "cpu" or room * len(prompts) > MOST_CAPTURED_TOKENS:
-            given = self._prompts(slots, prompts, lengths)
-            return lambda: self._prefill(given, keep)
         key = (len(prompts), room, keep)
+        unknown = self.sealed and key not in self._now.passes
+        if self.device.type == "cpu" or room * len(prompts) > MOST_CAPTURED_TOKENS or unknown:
+            given = self._prompts(slots, prompts, lengths)
+            self._warm(sum(lengths), lambda: self._prefill(given, keep))
+            return lambda: self._prefill(given, keep)
         if key not in self._now.passes:
             blank = torch.zeros(room, dtype=torch.int64)
             given = self._prompts(slots, [blank] * len(prompts), [room] * len(prompts))
@@ -181,6 +188,16 @@ class Resident:
         found = self._now.passes[key]
         self._fill(found.prompts, slots, prompts, room)
         return found.run
+
+    def _warm(self, tokens: int, run: Callable[[], None]) -> None:
+        """Run a pass that is not captured, unless one of about so many tokens was: libraries load then.
+
+        Doing it again changes nothing: the same keys and values are put into the same places.
+        """
+        size = tokens.bit_length()
+        if self.device.type != "cpu" and not self.sealed and size not in self._warmed:
+            self._warmed.add(size)
+            run()
 
     def _fill(self, into: Prompts, slots: Sequence[int], prompts: Sequence[Tensor], room: int) -> None:
         tokens = torch.zeros(len(prompts), room, dtype=torch.int64)

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 import torch
 
 from llmsim.api import InputError, Work
+from llmsim_torch.padding import MOST_CAPTURED_TOKENS, padded
 from llmsim_torch.resident import Resident
 
 # Steps are captured for these many queries; a batch between two of them is filled up with an idle slot.
 # (up to so many queries, a multiple of)
 BATCHES = ((8, 1), (16, 2), (32, 4), (64, 8))
 LARGEST_STEP = 16
+# Passes over so many prompts together are captured beforehand where they must not be on the way.
+MOST_WARM_PROMPTS = 2
 # A step takes this much longer than the last ones at most: so many can be run without looking at the clock.
 SLOWER = 1.2
 
@@ -51,11 +54,30 @@ class Stepper:
                 f"{resident.pool_tokens} tokens: backend.cache_tokens={(max_batch + 1) * longest}, or a "
                 "smaller fleet.serving.max_batch."
             )
+        resident.sealed = False
         self._seed = seed
         self._free = list(range(max_batch))  # ascending, hence already a heap
         self._slots: dict[int, int] = {}
         self._prompts: dict[int, torch.Tensor] = {}
         self._step_s: dict[int, float] = {}
+
+    def warm(self, tokens: Sequence[int]) -> None:
+        """Capture steps of every batch and passes over one and two prompts of these lengths; none later."""
+        resident = self.resident
+        if resident.device.type != "cpu":
+            for batch in sorted({filled(count, self.max_batch) for count in range(1, self.max_batch + 1)}):
+                resident.step([self.max_batch] * batch)
+            rooms = sorted({padded(count) for count in tokens})
+            for count in range(1, min(MOST_WARM_PROMPTS, self.max_batch) + 1):
+                for room in rooms:
+                    if count * room <= MOST_CAPTURED_TOKENS:
+                        blank = [torch.zeros(room, dtype=torch.int64)] * count
+                        resident.prefill(list(range(count)), blank)()
+        longest = torch.zeros(max(tokens, default=1), dtype=torch.int64)
+        resident.prefill([0], [longest])()
+        resident.lengths.zero_()
+        resident.sealed = True
+        self._now()
 
     def prefill(self, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""
@@ -119,10 +141,9 @@ class Stepper:
         return known
 
     def _note(self, queries: Sequence[int], seen: list[torch.Tensor]) -> None:
-        rows = torch.stack(seen).tolist()
+        columns = torch.stack(seen, dim=1).tolist()
         for query in queries:
-            slot = self._slots[query]
-            self.generated.setdefault(query, []).extend(row[slot] for row in rows)
+            self.generated.setdefault(query, []).extend(columns[self._slots[query]])
 
     def _now(self) -> float:
         if self.resident.device.type == "cuda":

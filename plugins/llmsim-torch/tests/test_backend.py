@@ -1,13 +1,15 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from llmsim.api import Cell, InputError, OutOfMemory
+from llmsim.api import Cell, InputError, OutOfMemory, SizingBackend
 from llmsim.testing import BenchConformance, EngineConformance
 from llmsim_torch.backend import TorchBackend
+from llmsim_torch.resident import MARGIN_TOKENS, Resident
 
-from .tiny import described, target
+from .tiny import FAMILIES, deployment, described, made, target
 
 
 def backend(**settings):
@@ -15,7 +17,7 @@ def backend(**settings):
 
 
 def engine(**about):
-    return backend().open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend().open(deployment(**about))
 
 
 class TestEngine(EngineConformance):
@@ -45,6 +47,12 @@ def test_with_and_without_a_cache_the_tokens_are_the_same():
         one.serve((6,), (9,))
         tokens.append(one.generated())
     assert tokens[0] == tokens[1]
+
+
+def test_a_bench_tells_the_prompt_of_a_generation_apart():
+    passes = backend().open_bench(target()).prepare(Cell("generation", 2, 6, 5)).run(0.01)
+    assert passes.prefill_s is not None
+    assert 0 < passes.prefill_s < passes.seconds
 
 
 def test_a_bench_without_a_cache_generates_one_query_at_a_time():
@@ -80,3 +88,44 @@ def test_a_family_that_is_not_known_is_refused():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_says_what_to_install():
     assert "driver" in TorchBackend().unavailable()
+
+
+def test_a_batch_keeps_all_its_places_until_its_longest_answer_ends(monkeypatch):
+    batches = []
+    step = Resident.step
+
+    def counted(resident, slots):
+        run = step(resident, slots)
+        return lambda: batches.append(len(slots)) or run()
+
+    monkeypatch.setattr(Resident, "step", counted)
+    one = engine()
+    one.serve((3, 9, 5), (4, 1, 6))
+    assert batches == [3] * 5
+    together = one.generated()
+    one.serve((3,), (4,))
+    assert together[0] == one.generated()[0]
+
+
+def test_a_batch_that_can_not_fit_is_refused_before_it_is_served_with_what_would_mend_it():
+    small = engine(discipline="static", max_batch=8)
+    small.expect(np.array([30, 10]), np.array([10, 34]))
+    with pytest.raises(InputError, match=r"8 x \(40 \+ 34\).*workload.tau_in_max"):
+        small.expect(np.array([40, 10]), np.array([10, 34]))
+    with pytest.raises(InputError, match=r"9 x \(30 \+ 30\).*cache_tokens=540"):
+        small.serve((30,) * 9, (30,) * 9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_an_engine_holds_is_foreseen_to_the_byte(family):
+    one = backend(cache_tokens=512)
+    assert isinstance(one, SizingBackend)
+    asked = deployment(family=family)
+    foreseen = one.resident_bytes(asked)
+    resident = one.open(asked)._resident
+    weights = made(family).parameters()
+    assert foreseen["weights"] == sum(item.numel() * item.element_size() for item in weights)
+    margin = 2 * 2 * MARGIN_TOKENS * 16 * 4  # layers, keys and values, tokens, dimension, bytes
+    held = sum(pool.numel() * pool.element_size() for pools in resident._pools for pool in pools)
+    assert foreseen["cache"] == held - margin
+    assert one.memory_bytes() > 0

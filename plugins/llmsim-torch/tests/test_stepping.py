@@ -1,21 +1,19 @@
 """Queries that come and go."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from llmsim.api import InputError, StepEngine
+from llmsim.api import InputError, StepEngine, WarmingEngine
 from llmsim.testing import StepConformance
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.stepping import filled
 
-from .tiny import target
+from .tiny import deployment
 
 
 def engine(cache_tokens=1024, **about):
     backend = TorchBackend(device="cpu", max_tokens=64, cache_tokens=cache_tokens)
-    return backend.open(SimpleNamespace(name="tiny", target=target(**about)))
+    return backend.open(deployment(**about))
 
 
 class TestSteps(StepConformance):
@@ -23,8 +21,17 @@ class TestSteps(StepConformance):
         return engine()
 
 
+class TestWarmedSteps(StepConformance):
+    def open_engine(self):
+        one = engine()
+        begin = one.begin
+        one.begin = lambda *about: begin(*about) or one.warm()
+        return one
+
+
 def test_it_is_an_engine_that_runs_iterations():
     assert isinstance(engine(), StepEngine)
+    assert isinstance(engine(), WarmingEngine)
 
 
 @pytest.mark.parametrize(("instances", "kv_cache", "said"), [(2, True, "2 instances"), (1, False, "without")])

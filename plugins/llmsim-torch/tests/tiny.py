@@ -41,3 +41,7 @@ def made(family="llama"):
 
 def target(family="llama", kv_cache=True, precision="fp32"):
     return Target(described(family), SimpleNamespace(name="cpu"), 1, precision, kv_cache, 8)
+
+
+def deployment(discipline="serial", max_batch=1, **about):
+    return SimpleNamespace(name="tiny", target=target(**about), discipline=discipline, max_batch=max_batch)

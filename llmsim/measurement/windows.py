@@ -1,0 +1,90 @@
+"""How pieces of work were grouped into windows of the meters, and what of them was no work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Of the windows of a journal, one entry each.
+
+    Attributes:
+        pieces: of work in each.
+        seconds: length, s.
+        idle_s: seconds in which none ran.
+        counted_j, idle_j: joules counted, and taken off for these seconds; None: no figure.
+    """
+
+    pieces: tuple[int, ...]
+    seconds: tuple[float, ...]
+    idle_s: tuple[float, ...]
+    counted_j: tuple[float | None, ...]
+    idle_j: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[Mapping[str, Any]]) -> Windows:
+        """From a journal's entries: those of one window follow each other."""
+        joules = [entry for entry in entries if entry["kind"] == "joules"]
+        groups = []
+        place = 0
+        while place < len(joules):
+            groups.append(joules[place : place + joules[place]["members"]])
+            place += joules[place]["members"]
+        active = [
+            None
+            if any(entry["energy_j"] is None for entry in group)
+            else math.fsum(entry["energy_j"] for entry in group)
+            for group in groups
+        ]
+        idle_j = [group[0].get("idle_j") for group in groups]
+        counted = [
+            None if work is None or idle is None else work + idle
+            for work, idle in zip(active, idle_j, strict=True)
+        ]
+        return cls(
+            tuple(len(group) for group in groups),
+            tuple(group[0]["window_s"] for group in groups),
+            tuple(group[0]["idle_s"] for group in groups),
+            tuple(counted),
+            tuple(idle_j),
+        )
+
+    def said(self) -> str:
+        """In words; '' where there are none."""
+        if not self.pieces:
+            return ""
+        total_s = math.fsum(self.seconds)
+        text = (
+            f"Joules were counted in {len(self.pieces):,} windows of {min(self.seconds):.1f} to "
+            f"{max(self.seconds):.1f} s, {total_s:.1f} s together, with {min(self.pieces)} to "
+            f"{max(self.pieces)} pieces of work (median {median(self.pieces):g}), among which the joules of "
+            f"each are divided by seconds. Nothing ran in {math.fsum(self.idle_s) / total_s:.1%} of that time"
+        )
+        known = [
+            (idle, counted)
+            for idle, counted in zip(self.idle_j, self.counted_j, strict=True)
+            if idle is not None and counted is not None
+        ]
+        counted_j = math.fsum(counted for _, counted in known)
+        if not counted_j:
+            return f"{text}."
+        off_j = math.fsum(idle for idle, _ in known)
+        return f"{text}, for which {off_j:.4g} J were taken off, {off_j / counted_j:.1%} of what was counted."
+
+
+def overhead(entries: Sequence[Mapping[str, Any]]) -> str:
+    """How much of the pieces' time on the wall clock was no work of the engine's; '' where there is none."""
+    took = [entry["took"] for entry in entries if entry["kind"] == "work" and "busy_s" in entry["took"]]
+    total_s = math.fsum(one["runtime_s"] for one in took)
+    if not total_s:
+        return ""
+    rest_s = total_s - math.fsum(one["busy_s"] for one in took)
+    return (
+        f"On the wall clock {rest_s:.4g} s of {total_s:.4g} s of service, {rest_s / total_s:.2%}, went by "
+        "between pieces of work."
+    )

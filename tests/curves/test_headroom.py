@@ -1,0 +1,105 @@
+"""Passes amid steps: quicker than passes on end, as long as a board has joules to spare above its limit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmsim import trials
+from llmsim.backends.phase import CurveCosts
+from llmsim.backends.simulator import PhaseCurveEngine
+from llmsim.curves import library, store
+from llmsim.curves.headroom import Headroom
+from llmsim.curves.phase_fit import Phased, fit_phases
+from llmsim.trials.table import Trials
+
+TRUE = Headroom(work=0.83, gain=0.35, budget_j=48.0, limit_w=697.0)
+CELLS = [
+    (1, 250, 17), (1, 500, 17), (1, 1000, 3), (1, 1000, 13), (1, 2000, 33), (4, 500, 33), (4, 1000, 9),
+    (8, 1000, 65), (16, 1000, 129), (32, 1000, 161),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows():
+    shipped = trials.shipped()
+    return library.rows_of(shipped, "h200", "llama2-7b", 1, True)
+
+
+@pytest.fixture(scope="module")
+def plain(rows):
+    return fit_phases(rows)[0]
+
+
+@pytest.fixture(scope="module")
+def curve(plain):
+    limit_w = float(plain.energy.prefill.theta[-1])
+    return dataclasses.replace(plain, headroom=dataclasses.replace(TRUE, limit_w=limit_w))
+
+
+def generations(rows, curve):
+    """Rows of whole batches that take what the curve says."""
+    batch, tau_in, tau_out = np.array(CELLS).T
+    cost = curve.cost(tau_in, tau_out, batch)
+    steps_s = curve.decode(batch, batch * (tau_in + 1), tau_out - 1).runtime_s
+    columns = {name: np.repeat(rows[name][:1], len(CELLS)) for name in rows.columns}
+    columns |= {
+        "batch": batch, "tau_in": tau_in, "tau_out": tau_out, "runtime_s": cost.runtime_s,
+        "energy_j": cost.energy_j, "prefill_s": cost.runtime_s - steps_s,
+        "decode_step_s": steps_s / (tau_out - 1),
+    }  # fmt: skip
+    return Trials({name: np.concatenate([rows[name], columns[name]]) for name in rows.columns})
+
+
+def test_a_fit_finds_the_headroom_that_generations_were_made_with(rows, curve):
+    found = fit_phases(generations(rows, curve))[0].headroom
+    for name in ("work", "gain", "budget_j"):
+        assert getattr(found, name) == pytest.approx(getattr(TRUE, name), rel=1e-3), name
+    assert found.fit["prefill_time_mape_pct"] < 1e-3
+
+
+def test_generations_are_in_no_fit_of_single_phases(rows, curve, plain):
+    mixed = generations(rows, curve)
+    assert len(Phased.of(mixed).whole) == len(CELLS)
+    again = fit_phases(mixed)[0]
+    for name, part in plain.parts().items():
+        assert np.array_equal(again.parts()[name].theta, part.theta), name
+
+
+def test_too_few_generations_tell_nothing(rows, curve):
+    mixed = generations(rows, curve)
+    assert fit_phases(mixed.take(np.arange(len(rows) + 4)))[0].headroom is None
+
+
+lengths = st.integers(1, 4000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tokens=st.lists(lengths, min_size=1, max_size=20), spare_j=st.floats(0, 200))
+def test_a_pass_lies_between_full_clocks_and_passes_on_end(curve, tokens, spare_j):
+    costs = CurveCosts(curve)
+    on_end, full = costs.prefill(tokens), costs.spared(tokens, 1e9)
+    seconds, joules = costs.spared(tokens, spare_j)
+    assert full[0] - 1e-12 <= seconds <= on_end[0] + 1e-12
+    assert TRUE.work * on_end[0] - 1e-12 <= full[0]
+    assert costs.budget is not None
+    # No more is drawn above the limit than there is to spare.
+    assert joules - costs.budget.limit_w * seconds <= spare_j + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(tau_in=st.integers(1, 3000), tau_out=st.integers(1, 400), batch=st.integers(1, 40))
+def test_a_batch_costs_what_the_curve_says(curve, tau_in, tau_out, batch):
+    served = PhaseCurveEngine(curve, 64).serve([tau_in] * batch, [tau_out] * batch)
+    cost = curve.cost(np.array([tau_in]), np.array([tau_out]), batch)
+    assert served.runtime_s == pytest.approx(cost.runtime_s[0], rel=1e-9)
+    assert served.energy_j == pytest.approx(cost.energy_j[0], rel=1e-9)
+
+
+def test_a_curve_keeps_its_headroom_in_a_file(rows, curve, tmp_path):
+    shipped = trials.shipped()
+    fitted = library.fit(shipped, system="h200", model="llama2-7b", n_devices=1, kv_cache=True)
+    store.save(dataclasses.replace(fitted, curve=curve), tmp_path / "c.yaml")
+    assert store.load(tmp_path / "c.yaml").curve.headroom == curve.headroom

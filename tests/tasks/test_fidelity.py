@@ -1,0 +1,220 @@
+"""task=fidelity: measured runs from a journal, the simulator's beside them, and what the gap is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from io import StringIO
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+from llmsim.api import InputError, load_config
+from llmsim.backends import BACKENDS
+from llmsim.report.fidelity_summary import broken
+from llmsim.studies.fidelity import FIGURES
+from llmsim.tasks import TASKS, fidelity_cases, measuring
+from tests.tasks.made_up_card import Pot
+
+WORDS = [
+    "task=fidelity", "hardware=a100_80gb", "model=[llama2_70b]", "policy=optimal", "fleet=one_each",
+    "workload.limit=60", "fleet.serving.max_batch=8", "fleet.serving.batch_wait_s=1.0",
+    "baselines=[round_robin]", "report=figures",
+]  # fmt: skip
+TWO = [
+    "model=[llama2_70b,bloom_176b]",
+    "model.bloom_176b.accuracy_pct=50",
+    "baselines=[round_robin,queue_aware]",
+]
+
+
+def latest(words):
+    """Of words for one setting, the last."""
+    return list({word.partition("=")[0]: word for word in words}.values())
+
+
+@pytest.fixture
+def card(monkeypatch, tmp_path):
+    """Runs the task on a made-up card; gives the comparison."""
+    made_up = dataclasses.replace(
+        BACKENDS, built_in={**BACKENDS.built_in, "card": "tests.tasks.made_up_card:Card"}
+    )
+    monkeypatch.setattr("llmsim.tasks.fidelity.BACKENDS", made_up)
+    monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], []))
+    monkeypatch.setattr(measuring, "Grouped", Pot)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words, **backend):
+        config = load_config(latest([*WORDS, *words]))
+        config.backend = {"name": "card", **backend}
+        return TASKS.build(config.task).run(config)
+
+    return run
+
+
+DISCIPLINES = [f"fleet.serving.discipline={name}" for name in ("serial", "static", "continuous")]
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_a_card_that_is_as_its_curves_say_has_no_gap(card, discipline):
+    found = card(discipline, *TWO)
+    assert list(found.summary["rows"]) == ["optimal", "round_robin", "queue_aware"]
+    for row in found.summary["rows"].values():
+        assert tuple(row["gap_pct"]) == FIGURES
+        gaps = np.array(list(row["gap_pct"].values()), float)
+        assert np.isfinite(gaps).all()
+        assert np.abs(gaps).max() < 1e-7
+        assert row["same_choices_pct"] == 100.0
+        for parts in row["parts"].values():
+            shares = [parts[key] / parts["measured"] for key in ("curve", "scheduling", "choices")]
+            assert np.abs(shares).max() < 1e-9
+    assert found.objective < 1e-7
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_the_parts_sum_to_the_gap_and_a_journal_replays_identically(card, discipline, tmp_path):
+    found = card(discipline, *TWO, factor=1.02, noise=0.003)
+    for row in found.summary["rows"].values():
+        for key, parts in row["parts"].items():
+            named = [parts.get(part, 0.0) for part in ("curve", "overhead", "scheduling", "choices")]
+            gap = row["simulated"][key] - row["measured"][key]
+            assert sum(named) == pytest.approx(gap, rel=1e-9, abs=1e-9 * parts["measured"])
+            assert parts["measured"] == pytest.approx(row["measured"][key])
+        energy, serving = row["parts"]["energy_active_j"], row["parts"]["serving_s"]
+        assert 100 * energy["curve"] / energy["measured"] == pytest.approx(-2.0, abs=0.4)
+        assert serving["curve_prefill"] + serving["curve_decode"] == pytest.approx(serving["curve"])
+        assert sum(
+            item["parts"]["energy_active_j"]["curve"] for item in row["deployments"].values()
+        ) == pytest.approx(energy["curve"])
+    pieces = found.pieces.to_pandas()
+    own = pieces[pieces["policy"] == "optimal"]
+    parts = found.summary["rows"]["optimal"]["parts"]
+    assert own["measured_j"].sum() == pytest.approx(parts["energy_active_j"]["measured"])
+    assert (own["predicted_s"] - own["busy_s"]).sum() == pytest.approx(parts["serving_s"]["curve"])
+    (journal,) = measuring.FOLDER.iterdir()
+    again = card(discipline, *TWO, name="recorded", path=str(journal))
+    assert again.summary["rows"] == found.summary["rows"]
+    assert again.queries.equals(found.queries)
+    assert again.pieces.equals(found.pieces)
+
+
+def test_a_policy_that_would_choose_otherwise_now_is_played_as_it_was_measured(card):
+    card(*TWO, "policy.zeta=1", factor=1.02)
+    (journal,) = measuring.FOLDER.iterdir()
+    found = card(*TWO, "policy.zeta=0", name="recorded", path=str(journal))
+    row = found.summary["rows"]["optimal"]
+    assert row["same_choices_pct"] < 100
+    assert abs(row["parts"]["energy_active_j"]["choices"]) > 0.01 * row["measured"]["energy_active_j"]
+    assert found.summary["rows"]["round_robin"]["parts"]["energy_active_j"]["choices"] == 0.0
+
+
+def test_what_is_shown_and_written(card, tmp_path):
+    found = card(
+        *TWO, DISCIPLINES[2], "report=full", "replications=3",
+        "workload.arrivals={process: poisson, rate_per_s: 1}",
+        "task.targets={energy_active_j: 30, latency_s.p99: 0.5}",
+        factor=1.02, noise=0.003,
+    )  # fmt: skip
+    found.save(tmp_path)
+    saved = json.loads((tmp_path / "fidelity.json").read_text())
+    assert saved["targets"]["energy_active_j"]["kept"]
+    assert not saved["targets"]["latency_s.p99"]["kept"]
+    assert saved["replications"]["count"] == 3
+    assert saved["replications"]["rows"]["optimal"]["gap_pct.energy_active_j"]["half_width"] > 0
+    assert all(pair["half_width"] > 0 for pair in saved["ranking"]["pairs"])
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<img") == 7
+    assert "held to 0.5 %" in page
+    screen = StringIO()
+    found.show(Console(file=screen, width=160))
+    assert "What the gaps are made of" in screen.getvalue()
+
+
+def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(card, monkeypatch, tmp_path):
+    after = Pot.after
+    monkeypatch.setattr(Pot, "after", lambda pot, name, s: after(pot, name, s) if "llama" in name[1] else [])
+    words = ("baselines=[]", "policy=round_robin", "report=full", "task.targets={energy_active_j: 3}")
+    found = card(*TWO, *words, factor=1.02)
+    found.save(tmp_path)
+    row = found.summary["rows"]["round_robin"]
+    assert (row["measured"]["energy_active_j"], row["parts"]["energy_active_j"]) == (None, None)
+    assert row["absent"]["measured.energy_active_j"] == "nothing measured what serving took"
+    assert row["gap_pct"]["makespan_s"] < 0
+    assert np.isnan(found.objective)
+    assert found.summary["ranking"]["alike"] is None
+    llama, bloom = (one["parts"]["energy_active_j"] for one in row["deployments"].values())
+    assert (llama["curve"] < 0, bloom) == (True, None)
+    assert "the gap of round_robin is not known" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "backend", "message"),
+    [
+        ((), {"name": "simulator"}, "backend=recorded"),
+        (("task.energy_interval_pct=1",), {}, "energy_interval_source"),
+        (("task.targets={energy_j: 3}",), {}, "energy_j"),
+        (("task.targets={energy_active_j: -3}",), {}, "per cent"),
+        (("task.case=nothing",), {}, "task.case=nothing"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(card, words, backend, message):
+    with pytest.raises(InputError, match=message):
+        card(*words, **backend)
+
+
+@pytest.mark.parametrize("pct", [0.0, 90.0])
+def test_policies_rank_alike_where_the_difference_exceeds_the_interval(card, pct):
+    words = (f"task.energy_interval_pct={pct}", "task.energy_interval_source=made up")
+    found = card(*TWO, *words, factor=1.02, noise=0.003).summary["ranking"]
+    assert found["alike"] is (None if pct else True)
+    assert [pair["exceeds"] for pair in found["pairs"]] == [not pct] * 3
+
+
+def case(folder, card, targets):
+    """A shipped comparison, made in a folder."""
+    card("fleet.serving.discipline=static", factor=1.02, noise=0.003)
+    (journal,) = measuring.FOLDER.iterdir()
+    folder.mkdir(exist_ok=True)
+    (folder / "made_up.jsonl.gz").write_bytes(gzip.compress(journal.read_bytes()))
+    words = [*WORDS, "backend=torch", "backend.cache_tokens=9", "fleet.serving.discipline=static"]
+    told = {"words": words, "card": "made up", "dates": "2026-11-22", "provenance": "a test"}
+    (folder / "made_up.yaml").write_text(yaml.safe_dump({**told, "targets": targets}))
+
+
+def checked(name, where=None):
+    """What a shipped comparison breaks of what it is held to."""
+    found = fidelity_cases.case_of(name, where=where)
+    found.config.report = "figures"
+    return broken(TASKS.build({**found.config.task, "case": None}).run(found.config).summary)
+
+
+def test_a_gap_that_leaves_its_target_is_found(card, tmp_path):
+    folder = tmp_path / "cases"
+    case(folder, card, {"energy_active_j": 3, "makespan_s": 4})
+    assert fidelity_cases.names(folder) == ["made_up"]
+    assert checked("made_up", folder) == []
+    case(folder, card, {"energy_active_j": 1, "makespan_s": 4})
+    (told,) = checked("made_up", folder)
+    assert "energy_active_j" in told
+    assert "held to 1 %" in told
+
+
+def test_a_shipped_comparison_is_run_by_its_name(card, tmp_path, monkeypatch):
+    case(tmp_path, card, {"energy_active_j": 3})
+    monkeypatch.setattr(fidelity_cases, "folder", lambda: tmp_path)
+    config = load_config(["task=fidelity", "task.case=made_up", "report=figures"])
+    found = TASKS.build(config.task).run(config).summary
+    assert found["case"]["card"] == "made up"
+    assert found["targets"]["energy_active_j"]["kept"]
+    config = load_config(["task=fidelity", "task.case=made_up", "policy=random"])
+    with pytest.raises(InputError, match="leave out the other words"):
+        TASKS.build(config.task).run(config)
+
+
+@pytest.mark.parametrize("name", fidelity_cases.names())
+def test_the_simulator_is_as_near_to_what_was_measured_as_it_is_held_to_be(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checked(name) == []
