@@ -25,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 # Fields of a run that belong to no group; every other word without a dot may choose an option.
-_PLAIN = ("seed", "report", "baselines")
+_PLAIN = ("seed", "report", "baselines", "clock", "perfetto", "replications")
 # Sets of choices whose configurations a process keeps, of some 30 kB each.
 _KEPT = 256
 

@@ -32,7 +32,7 @@ from llmsim.tasks.objective import BEYOND, Objective
 @pytest.mark.parametrize(
     "words",
     [
-        ["seed=3"],
+        ["seed=3", "replications=2", "perfetto=true"],
         ["hardware=[a100,m1_pro]", "++policy.zeta=0.3", "baselines=[]"],
         ["policy=round_robin", "workload=alpaca", "workload.limit=5", "++fleet.shares.llama2_7b=0.3"],
         ["experiment=first_look", "workload.limit=7", "seed=1"],
