@@ -6,9 +6,11 @@ floor checks its own node with `parse`; only run-level fields are known here.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
+import pickle
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,10 @@ from llmsim.plugin_conf import installed_folders
 T = TypeVar("T")
 
 REPORTS = ("full", "figures")
+# How YAML says «must be given».
+_MISSING = "???"
+# Nodes whose dataclasses a process keeps; a run has some tens.
+_PARSED = 512
 CLOCKS = ("simulated", "wall")
 # What is made of a run, and not what is run: with these changed, measured work is the same work.
 _NOT_WORK = (
@@ -199,14 +205,11 @@ def known_keys(with_hydra: bool = False) -> list[str]:
 
 def from_composed(composed: Any) -> Config:
     """The typed run-level configuration from what Hydra composed."""
-    from omegaconf import OmegaConf
-
-    node: Any = OmegaConf.to_container(composed, resolve=True)
-    node.pop("hydra", None)
+    node = {str(key): _plain(composed, key) for key in composed if key != "hydra"}
     for group in (*PLUGIN_GROUPS, *LIST_GROUPS, "workload", "fleet", "task"):
         if group in node and not isinstance(node[group], dict):
             raise InputError(f"{group}={node[group]}: expected an option of conf/{group}, by name.")
-    config = parse(Config, {str(key): value for key, value in node.items()}, "")
+    config = Config(**node) if _needs_no_parsing(node) else parse(Config, node, "")
     if config.report not in REPORTS:
         raise InputError(f"report={config.report}: {did_you_mean(config.report, REPORTS, 'kind of report')}")
     if config.clock not in CLOCKS:
@@ -219,6 +222,38 @@ def from_composed(composed: Any) -> Config:
                 f"baselines[{place}]={entry}: expected a policy's name, or a mapping of name and settings."
             )
     return config
+
+
+def _plain(composed: Any, key: Any) -> Any:
+    """A composed configuration's value under a key: mappings, lists and scalars, interpolations resolved."""
+    from omegaconf import OmegaConf
+
+    if OmegaConf.is_missing(composed, key):
+        return _MISSING
+    value = composed[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _needs_no_parsing(node: Mapping[str, Any]) -> bool:
+    """Whether a run's values have their types already: `parse` would only copy them, value by value."""
+    fields = dataclasses.fields(Config)
+    required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+    kinds = {f.name: str(f.type).partition("[")[0] for f in fields}
+    typed = all(
+        type(value).__name__ == kinds.get(name) and _is_settled(value) for name, value in node.items()
+    )
+    return typed and required <= node.keys()
+
+
+def _is_settled(value: Any) -> bool:
+    """Whether OmegaConf would change nothing in a value, and complain of nothing."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_settled(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_settled(item) for item in value)
+    if isinstance(value, str):
+        return value != _MISSING and "${" not in value
+    return value is None or isinstance(value, bool | int | float)
 
 
 # How a value of each type is called in an error; a type that is not here is called by its own name.
@@ -266,6 +301,23 @@ def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
         InputError: a key that is not a field (with the nearest that is), a value of the wrong type, or a
             field that is missing.
     """
+    try:
+        known = pickle.dumps(node) if type(node) is dict else None
+    except (pickle.PicklingError, TypeError, AttributeError):
+        known = None
+    if known is None:
+        return _parse(cls, node, where)
+    result: T = copy.deepcopy(_parsed(cls, known, where))  # type: ignore[arg-type]  # a class is hashable
+    return result
+
+
+@lru_cache(maxsize=_PARSED)
+def _parsed(cls: type[Any], node: bytes, where: str) -> Any:
+    """What a node gives, the same for most runs of a sweep; pickled, since 1, 1.0 and true are equal."""
+    return _parse(cls, pickle.loads(node), where)
+
+
+def _parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -279,7 +331,7 @@ def parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
             raise InputError(f"{prefix}{key}: no such setting. {known}")
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and node.get(name, "???") == "???":  # ??? is how YAML says «must be given»
+        if required and node.get(name, _MISSING) == _MISSING:
             raise InputError(f"{prefix}{name}: this setting must be given; it has no default.")
     try:
         merged = OmegaConf.merge(_schema(cls), dict(node))  # type: ignore[arg-type]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from typing import Any
+
 import pytest
 
 from llmsim.arguments import groups, normalise
-from llmsim.config import load_config
+from llmsim.config import Config, _needs_no_parsing, load_config, parse
 from llmsim.errors import InputError
 
 
@@ -35,6 +38,24 @@ from llmsim.errors import InputError
 )
 def test_words_become_one_form(words, expected):
     assert normalise(words) == expected
+
+
+def test_equal_numbers_of_other_types_are_parsed_apart_and_no_result_is_shared():
+    @dataclass
+    class Anything:
+        value: Any = None
+
+    parsed = [parse(Anything, {"value": value}, "") for value in (1, 1.0, True, [1], [1])]
+    assert [type(item.value) for item in parsed] == [int, float, bool, list, list]
+    parsed[3].value.append(2)
+    assert parsed[4].value == parse(Anything, {"value": [1]}, "").value == [1]
+
+
+@pytest.mark.parametrize("words", [[], ["experiment=first_look", "seed=3"], ["fleet.shares.llama2_7b=0.3"]])
+def test_a_run_that_needs_no_parsing_is_what_parsing_gives(words):
+    config = load_config(words)
+    assert _needs_no_parsing(asdict(config))
+    assert parse(Config, asdict(config), "") == config
 
 
 def test_normalising_twice_changes_nothing():

@@ -9,17 +9,19 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from llmsim.sweeps.loader import QuickLoader
+from llmsim.sweeps.warm import WarmLauncher
 
 
 class QuickSweeper(BasicSweeper):
     """Hydra's grid of jobs, whose configurations share what they have in common."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hand Hydra's sweeper and launcher the quick loader."""
+        """Hand Hydra's sweeper and launcher the quick loader; keep what jobs share in warm workers."""
         quick = HydraContext(
             config_loader=QuickLoader.over(hydra_context.config_loader), callbacks=hydra_context.callbacks
         )
         super().setup(hydra_context=quick, task_function=task_function, config=config)
+        self.launcher = WarmLauncher.over(self.launcher)
 
     def validate_batch_is_legal(self, batch: Any) -> None:
         """Compose one job of each set of keys and options; jobs of the same differ in values only."""

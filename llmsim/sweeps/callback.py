@@ -20,8 +20,10 @@ class SweepTable(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the command, by which `resume=true` finds the folder."""
         from llmsim.sweeps.command import note
+        from llmsim.sweeps.loader import words_in
 
-        note(list(config.hydra.overrides.task), list(config.hydra.overrides.hydra), _folder(config))
+        given = config.hydra.overrides
+        note(words_in(given.task), words_in(given.hydra), _folder(config))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add the run's row to the table, and say on the screen that it has ended."""

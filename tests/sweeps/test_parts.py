@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import csv
+import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf, open_dict
 
 from llmsim.arguments import conf_folder
-from llmsim.config import load_config
+from llmsim.config import from_composed, load_config
 from llmsim.errors import InputError
 from llmsim.report.sweep_chart import RunPoint, pareto
 from llmsim.sweeps.command import Command, folder_of, note, resumed
 from llmsim.sweeps.loader import QuickLoader
 from llmsim.sweeps.record import DONE, Record
 from llmsim.sweeps.table import append, columns
+from llmsim.sweeps.warm import Common, execute
 from llmsim.tasks.objective import BEYOND, Objective
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ["seed=3"],
+        ["seed=3", "replications=2", "perfetto=true"],
         ["hardware=[a100,m1_pro]", "++policy.zeta=0.3", "baselines=[]"],
         ["policy=round_robin", "workload=alpaca", "workload.limit=5", "++fleet.shares.llama2_7b=0.3"],
         ["experiment=first_look", "workload.limit=7", "seed=1"],
@@ -40,6 +46,45 @@ def test_the_quick_loader_composes_what_hydras_own_does(words):
     wanted = OmegaConf.to_container(own.load_sweep_config(master, words))
     for _ in range(2):  # the second time from what is kept
         assert OmegaConf.to_container(quick.load_sweep_config(master, words)) == wanted
+
+
+def test_a_job_in_a_warm_worker_finds_and_leaves_what_hydras_own_way_does(tmp_path):
+    own = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
+    words = ["policy=round_robin", "workload.limit=5", "++fleet.shares.llama2_7b=0.3", "report=figures"]
+    wanted, found = tmp_path / "own", tmp_path / "warm"
+    seen = []
+
+    def task(config):
+        hydra = HydraConfig.get()
+        seen.append(
+            (os.environ["GREETING"], from_composed(config), hydra.job.num, list(hydra.overrides.task))
+        )
+        logging.getLogger("job").info("told")
+        return 3.5
+
+    for folder in (wanted, found):
+        flags = ["hydra.job.name=x", f"hydra.sweep.dir={folder}", "+hydra.job.env_set.GREETING=hello"]
+        flags.append("hydra.sweep.subdir=${hydra.job.num}_${seed}")
+        master = own.load_configuration("config", flags, RunMode.MULTIRUN)
+        context = HydraContext(QuickLoader.over(own), Callbacks())
+        if folder is found:
+            result = execute(Common(context, master, task, str(folder), str(tmp_path), None), 7, words)
+        else:
+            config = own.load_sweep_config(master, words)
+            with open_dict(config):
+                config.hydra.job.id, config.hydra.job.num = "x_7", 7
+            places = {"job_dir_key": "hydra.sweep.dir", "job_subdir_key": "hydra.sweep.subdir"}
+            result = run_job(task, config, hydra_context=context, **places)
+        assert (result.return_value, result.overrides) == (3.5, words)
+        assert "told" in (folder / "7_0" / "x.log").read_text()
+    assert seen[0] == seen[1]
+    for name in ("config", "overrides", "hydra"):
+        left = [OmegaConf.load(folder / "7_0" / ".hydra" / f"{name}.yaml") for folder in (wanted, found)]
+        if name == "hydra":
+            assert left[1].hydra.sweep.subdir == "7_0"
+            left[1].hydra.sweep.subdir = "${hydra.job.num}_${seed}"
+            left = [OmegaConf.to_yaml(node).replace(str(wanted), str(found)) for node in left]
+        assert left[0] == left[1]
 
 
 def test_rows_that_end_at_the_same_time_do_not_mix(tmp_path):
