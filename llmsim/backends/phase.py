@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from llmsim.curves.cost import Cost, FloatArray, PhaseCurve
+from llmsim.curves.headroom import Headroom
 from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_energy import TILE_TOKENS, PrefillEnergy
@@ -79,21 +80,16 @@ class CurveCosts:
     def __init__(self, curve: PhaseCurve) -> None:
         self._curve = curve
         self.budget: Budget | None = None
-        self._full_s: Callable[[int, int, int], float] | None = None
+        self._headroom: Headroom | None = None
         self._seconds: Callable[[int, int, int], float] | None = None
         if isinstance(curve, FittedPhaseCurve) and isinstance(curve.prefill_time.form, Prefill):
             joules = _scalar_joules(curve.energy)
             if joules is not None:
                 self._seconds = scalar_prefill(curve.prefill_time.theta, curve.prefill_time.form)
                 self._joules = joules
-                self._add_headroom(curve, curve.prefill_time.form)
-
-    def _add_headroom(self, curve: FittedPhaseCurve, form: Prefill) -> None:
-        headroom = curve.headroom
-        if headroom is not None:
-            self.budget = Budget(headroom.budget_j, headroom.limit_w)
-            self._gain = headroom.gain
-            self._full_s = scalar_prefill(headroom.theta(curve.prefill_time), form)
+        if isinstance(curve, FittedPhaseCurve) and curve.headroom is not None:
+            self._headroom = curve.headroom
+            self.budget = Budget(curve.headroom.budget_j, curve.headroom.limit_w)
 
     def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
         """As in PhaseCosts."""
@@ -112,15 +108,29 @@ class CurveCosts:
 
     def spared(self, tokens: Sequence[int], spare_j: float) -> tuple[float, float]:
         """As in SparingCosts; what `Headroom.passes` says, for one pass."""
+        return self._partly_full(tokens, lambda above_j: spare_j / (spare_j + above_j))
+
+    def repeated(self, tokens: Sequence[int], left_j: float) -> tuple[float, float]:
+        """One pass of many, where the work between them leaves so many joules: `Headroom.repeated`."""
+
+        def share(above_j: float) -> float:
+            most_j = 0.0 if self.budget is None else self.budget.most_j
+            return min(max(left_j, 0.0) / above_j, most_j / (most_j + above_j))
+
+        return self._partly_full(tokens, share)
+
+    def _partly_full(self, tokens: Sequence[int], share_of: Callable[[float], float]) -> tuple[float, float]:
+        """A pass of which a share is at full clocks, by what all of it would draw above the limit."""
         seconds, joules = self.prefill(tokens)
-        if self._full_s is None or self.budget is None:
+        headroom = self._headroom
+        if headroom is None:
             return seconds, joules
-        squares = sum([count * count for count in tokens])
-        full_s = min(self._full_s(len(tokens), sum(tokens), squares), seconds)
-        full_j = joules * (1.0 + self._gain * (seconds / full_s - 1.0))
-        above_j = full_j - self.budget.limit_w * full_s
-        share = 1.0 if above_j <= max(spare_j, 0.0) else spare_j / above_j
-        return share * full_s + (1 - share) * seconds, share * full_j + (1 - share) * joules
+        above_j = headroom.joules * joules - headroom.limit_w * headroom.seconds * seconds
+        share = share_of(above_j) if above_j > 0.0 else 1.0
+        return (
+            seconds * (1 - share + share * headroom.seconds),
+            joules * (1 - share + share * headroom.joules),
+        )
 
     def steps(self, max_batch: int) -> list[Step]:
         """As in PhaseCosts; the curve is affine in the context, so two points of it say all."""

@@ -78,7 +78,7 @@ class PhaseCurveEngine:
         """One prefill of all prompts, then steps of the whole batch until the longest answer ends.
 
         Queries whose answers are shorter keep their places, as in a batch padded to its longest. Such batches
-        follow each other: what joules the steps leave to spare, the pass has.
+        follow each other: what their steps leave of the power limit is their pass's to spare.
         """
         batch = len(tau_in)
         while len(self._steps) <= batch:
@@ -97,8 +97,8 @@ class PhaseCurveEngine:
                 steps,
             )
         budget = self._costs.budget
-        spare_j = 0.0 if budget is None else budget.after(0.0, steps_s, steps_j)
-        prefill_s, prefill_j = self._costs.spared(tau_in, spare_j)
+        left_j = 0.0 if budget is None else budget.limit_w * steps_s - steps_j
+        prefill_s, prefill_j = self._costs.repeated(tau_in, left_j)
         known = not math.isnan(prefill_j + steps_j)
         return Advance(
             runtime_s=prefill_s + steps_s,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from llmsim.curves.form import Form
 from llmsim.curves.part import Part
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_fit import UNITS, Phased, end_to_end, fit_phases, phased_rows
+from llmsim.curves.phase_fit import UNITS, Phased, end_to_end, fit_phases, no_headroom, phased_rows
 from llmsim.curves.query import FittedQueryCurve
 from llmsim.curves.query_fit import TARGETS, fit_queries
 from llmsim.curves.select import NoCurve, conditions, grid_rows, rows_of, source_of
@@ -59,6 +59,11 @@ class FittedCurve:
         for name, part in self.curve.parts().items():
             error = self.provenance["curves"][name]["loco_mape_pct"]
             texts.append(f"{whose}: {name}, left-out error {error:.2f} %\n{part.report}")
+        headroom = self.curve.headroom if isinstance(self.curve, FittedPhaseCurve) else None
+        if headroom is not None and "report" in headroom.fit:
+            errors = (headroom.fit[f"left_out_{name}_mape_pct"] for name in ("prefill_time", "energy"))
+            said = "left-out error {:.2f} % of the pass, {:.2f} % of joules".format(*errors)
+            texts.append(f"{whose}: headroom, {said}\n{headroom.fit['report']}")
         return "\n\n".join(texts)
 
 
@@ -130,14 +135,16 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
             f"curve={name}: {rows['model'][0]} on {rows['system'][0]} was measured with a KV cache and has "
             "phase curves; use curve=auto."
         )
-    curve, parts = fit_phases(rows)
+    curve, parts, generations = fit_phases(rows)
     phased, used = Phased.of(rows), phased_rows(rows)
-    errors = {name: part.left_out for name, part in parts.items()}
+    errors = {name: part.left_out for name, part in parts.items()} | generations
     if not phased.apart:
         errors["runtime"] = end_to_end(phased.whole, parts)
-    provenance = _provenance(used, parts, errors) | {"domain": curve.domains()}
-    if curve.headroom is not None:
-        provenance["headroom"] = asdict(curve.headroom)
+    provenance = _provenance(used, parts, errors) | {
+        "domain": curve.domains(),
+        "headroom": None if curve.headroom is None else curve.headroom.described(),
+        "headroom_absent_because": no_headroom(curve, phased),
+    }
     batch = int(phased.decode["batch"].max())
     return FittedCurve(
         curve, int(rows["n_devices"][0]), True, batch, str(rows["precision"][0]), provenance, errors
@@ -184,5 +191,10 @@ def _left_out_error(errors: Mapping[str, LeftOut]) -> dict[str, float | None]:
             "decode_time_mape_pct": of("decode"),
             "prefill_energy_mape_pct": of("prefill_energy"),
             "decode_energy_mape_pct": of("decode_energy"),
+        }
+    if "generation_prefill" in errors:
+        found |= {
+            "generation_prefill_time_mape_pct": of("generation_prefill"),
+            "generation_energy_mape_pct": of("generation_energy"),
         }
     return found

@@ -123,7 +123,7 @@ class FittedPhaseCurve:
     def cost(self, tau_in: IntArray, tau_out: IntArray, batch: Amount = 1) -> Cost:
         """Cost of a batch of like queries from its prompts to its last token; of one query alone unless said.
 
-        Such batches follow each other: the steps leave the pass what joules there are to spare.
+        Such batches follow each other: what the steps leave of the power limit is the pass's to spare.
 
         Args:
             tau_in, tau_out: tokens of each of the queries, shape (n,), at least 1.
@@ -140,9 +140,8 @@ class FittedPhaseCurve:
             joules, joules_se = self.energy.of_both(Pass(tokens, squares, prompts), stretch)
             if self.headroom is not None:
                 of_steps, _ = self.energy.of_steps(stretch)
-                spare_j = self.headroom.spare_after(steps * stretch.mean_s, of_steps)
-                full_s = self.headroom.full_s(self.prefill_time, b, tokens, squares)
-                prompts, of_pass = self.headroom.passes(full_s, prompts, joules - of_steps, spare_j)
+                left_j = self.headroom.limit_w * steps * stretch.mean_s - of_steps
+                prompts, of_pass = self.headroom.repeated(prompts, joules - of_steps, left_j)
                 joules = of_pass + of_steps
         # Prompts may come in several passes, so their number was measured if one of such a length was.
         few = np.minimum(b, self.prompts.least[0])

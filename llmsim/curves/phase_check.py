@@ -7,7 +7,14 @@ import numpy as np
 from llmsim.curves.form import FloatArray
 from llmsim.curves.joules import JoulesApart
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_fit import Phased, decode_inputs, prefill_inputs
+from llmsim.curves.phase_fit import (
+    GENERATION,
+    Phased,
+    decode_inputs,
+    generations_of,
+    powered,
+    prefill_inputs,
+)
 from llmsim.trials.table import Trials
 
 CHECK = "check"  # the quality of such a row
@@ -23,7 +30,10 @@ def checks(trials: Trials, rows: Trials, curve: FittedPhaseCurve) -> dict[str, f
     same = np.ones(len(trials), dtype=np.bool_)
     for name in ("system", "model", "n_devices", "kv_cache", "source"):
         same &= trials[name] == rows[name][0]
-    phased = Phased.of(trials.take(same & (trials["quality"] == CHECK)))
+    kept = trials.take(same & (trials["quality"] == CHECK))
+    apart = Phased.of(rows).apart
+    both = np.isfinite(kept["prefill_s"]) & np.isfinite(kept["decode_step_s"])
+    phased = Phased.of(kept.take(~both) if apart else kept)
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
     if len(phased.prefill):
         measured = phased.rows_of("prefill")
@@ -40,6 +50,10 @@ def checks(trials: Trials, rows: Trials, curve: FittedPhaseCurve) -> dict[str, f
         steps = decode_inputs(measured)
         joules = curve.energy.decode.value(*steps, curve.decode_time.value(*steps))
         found["decode_energy"] = measured["energy_j"] / (measured["tau_out"] - 1), joules
+    mixed = generations_of(curve, powered(kept.take(both))) if apart else None
+    if mixed is not None:
+        pair = zip((mixed.measured_s, mixed.measured_j), mixed.predicted(curve.headroom), strict=True)
+        found |= dict(zip(GENERATION, pair, strict=True))
     return {
         part: 100 * float(np.mean(np.abs(predicted / measured - 1)))
         for part, (measured, predicted) in found.items()

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
 from llmsim.curves.form import Form
-from llmsim.curves.headroom import Headroom, Mixed, applies, fit_headroom
+from llmsim.curves.headroom import LEAST_CELLS, Headroom, Mixed, fit_headroom, on_end
 from llmsim.curves.joules import JoulesApart, JoulesTogether, Pass, PhaseJoules
 from llmsim.curves.part import Part, Sample, fit_part
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_energy import DecodeEnergy, PhaseEnergy, PrefillEnergy
+from llmsim.curves.phase_energy import BELOW_LIMIT, DecodeEnergy, PhaseEnergy, PrefillEnergy
 from llmsim.curves.prefill import Prefill
 from llmsim.curves.select import NoCurve, refuse_constant
 from llmsim.curves.validate import LeftOut, groups_of
@@ -35,6 +35,8 @@ UNITS = {
     "decode_energy": "J",
     "runtime": "s",
 }
+# Of whole generations: the pass amid its steps, and all of it. Held against curves of single phases.
+GENERATION = ("generation_prefill", "generation_energy")
 # A form with more parameters is worth them where its left-out error is at most this part of the other's.
 WORTH_MORE = 0.8
 # A step over all experts takes several times one over a few: no dense model gains this much by them.
@@ -69,8 +71,8 @@ class Phased:
 
     def rows_of(self, part: str) -> Trials:
         """The trials that a part was fitted to, in the order of its left-out predictions."""
-        if part in ("energy", "runtime"):
-            return powered(self.whole) if part == "energy" else self.whole
+        if part in ("energy", "runtime", *GENERATION):
+            return self.whole if part == "runtime" else powered(self.whole)
         rows = self.prefill if part.startswith("prefill") else self.decode
         return rows.take(_one_phase_joules(rows)) if part.endswith("energy") else rows
 
@@ -85,11 +87,12 @@ def powered(rows: Trials) -> Trials:
     return rows.take(np.isfinite(rows["energy_j"]))
 
 
-def fit_phases(rows: Trials) -> tuple[FittedPhaseCurve, dict[str, Part]]:
-    """The phase curve of one target, and its parts.
+def fit_phases(rows: Trials) -> tuple[FittedPhaseCurve, dict[str, Part], dict[str, LeftOut]]:
+    """The phase curve of one target, its parts, and what it says of generations that it did not see.
 
     `prefill` and `decode` are of seconds; where joules were measured there are `prefill_energy` and
-    `decode_energy`, or the `energy` of whole runs.
+    `decode_energy`, or the `energy` of whole runs. Where phases were measured apart, generations give the
+    headroom and are what `GENERATION` names; too few of them, or passes that are no quicker, give none.
 
     Args:
         rows: the target's usable trials, all with a KV cache.
@@ -118,9 +121,9 @@ def fit_phases(rows: Trials) -> tuple[FittedPhaseCurve, dict[str, Part]]:
         energy = JoulesTogether(parts["energy"].fitted)
     prompts, contexts = _domains(phased)
     curve = FittedPhaseCurve(parts["prefill"].fitted, parts["decode"].fitted, energy, prompts, contexts)
-    if phased.apart:
-        curve = dataclasses.replace(curve, headroom=_headroom(curve, powered(phased.whole)))
-    return curve, parts
+    headroom, generations = _headroom(curve, powered(phased.whole)) if phased.apart else (None, None)
+    named = {} if generations is None else dict(zip(GENERATION, generations, strict=True))
+    return dataclasses.replace(curve, headroom=headroom), parts, named
 
 
 def end_to_end(rows: Trials, parts: dict[str, Part]) -> LeftOut:
@@ -223,9 +226,13 @@ def _joules_apart(phased: Phased, times: dict[str, Part], what: str) -> dict[str
     }
 
 
-def _headroom(curve: FittedPhaseCurve, rows: Trials) -> Headroom | None:
-    """How much quicker passes are amid steps, where generations tell."""
-    if not (len(rows) and isinstance(curve.energy, JoulesApart) and applies(curve.prefill_time)):
+def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Mixed | None:
+    """Generations beside what the curve says of their phases; None where it does not tell joules apart.
+
+    Args:
+        rows: those that state both phases, and joules.
+    """
+    if not (len(rows) and isinstance(curve.energy, JoulesApart)):
         return None
     prompts, tokens, squares = prefill_inputs(rows)
     batch, tau_in, steps = rows["batch"], rows["tau_in"], rows["tau_out"] - 1
@@ -233,8 +240,7 @@ def _headroom(curve: FittedPhaseCurve, rows: Trials) -> Headroom | None:
     decoded = curve.decode(batch, batch * (tau_in + 1), steps)
     if decoded.runtime_s is None or decoded.energy_j is None:
         return None
-    mixed = Mixed(
-        (prompts, tokens, squares),
+    return Mixed(
         on_end_s,
         curve.energy.of_passes(Pass(tokens, squares, on_end_s))[0],
         decoded.runtime_s,
@@ -243,7 +249,45 @@ def _headroom(curve: FittedPhaseCurve, rows: Trials) -> Headroom | None:
         rows["energy_j"],
         groups_of(batch, tau_in, rows["tau_out"]),
     )
-    return fit_headroom(curve.prefill_time, float(curve.energy.prefill.theta[-1]), mixed)
+
+
+def no_headroom(curve: FittedPhaseCurve, phased: Phased) -> str | None:
+    """Why a curve has no headroom; None where it has one, or needs none.
+
+    Args:
+        phased: the trials that it was fitted to.
+    """
+    if curve.headroom is not None or not isinstance(curve.energy, JoulesApart):
+        return None
+    passes = phased.rows_of("prefill_energy")
+    limit_w = float(curve.energy.prefill.theta[-1])
+    limited = passes.take(passes["energy_j"] >= BELOW_LIMIT * limit_w * passes["prefill_s"])
+    if len(np.unique(groups_of(limited["batch"], limited["tau_in"]))) < 2:
+        return None  # one setting draws the most, whether anything limits it or not
+    whole = powered(phased.whole)
+    cells = len(np.unique(groups_of(whole["batch"], whole["tau_in"], whole["tau_out"]))) if len(whole) else 0
+    if cells >= LEAST_CELLS:
+        return f"{cells} generation cells were measured, and passes amid steps are as quick as on end"
+    return (
+        f"passes over prompts are predicted as on end, where they draw {limit_w:.0f} W; if that is a power "
+        "limit, passes amid decode steps are up to a fifth quicker. task=characterize measures generation "
+        f"cells (task.generation), which tell; {LEAST_CELLS} are needed, and there are {cells or 'none'}"
+    )
+
+
+def _headroom(
+    curve: FittedPhaseCurve, rows: Trials
+) -> tuple[Headroom | None, tuple[LeftOut, LeftOut] | None]:
+    """How much quicker passes are amid steps, and what is then said of generations that are left out."""
+    mixed = generations_of(curve, rows)
+    if mixed is None or not isinstance(curve.energy, JoulesApart):
+        return None, None
+    plain = on_end(mixed)
+    found = fit_headroom(float(curve.energy.prefill.theta[-1]), mixed)
+    if found is not None and found[1][0].mape_pct < WORTH_MORE * plain[0].mape_pct:
+        return found
+    # A spread over settings needs two of them.
+    return None, plain if len(np.unique(mixed.cells)) > 1 else None
 
 
 def _one_phase_joules(rows: Trials) -> NDArray[np.bool_]:

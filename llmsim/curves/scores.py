@@ -92,7 +92,7 @@ def _transfers(all_rows: Trials, rows: Trials, fitted: Fitted, target: str) -> d
 
 
 def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
-    curve, parts = fit_phases(rows)
+    curve, parts, generations = fit_phases(rows)
     phased = Phased.of(rows)
     batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
     passes = batch, batch * tokens, batch * tokens**2
@@ -114,6 +114,13 @@ def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
         yield _phase_record(name, part.fitted.form.name, part.left_out, negative, noise) | {
             "transfer": transfer
         }
+    for name, left_out in generations.items():
+        # What repeats of a pass amid steps differ by, no row's joules or seconds tell.
+        energy = name.endswith("energy")
+        noise = noise_floor(phased.rows_of(name), "energy").median_cv_pct if energy else None
+        form = "on end" if curve.headroom is None else "headroom"
+        transfer = {"check": checked[name]} if name in checked else None
+        yield _phase_record(name, form, left_out, 0, noise) | {"transfer": transfer}
     if not phased.apart:
         noise = noise_floor(phased.whole, "runtime").median_cv_pct
         yield _phase_record("runtime", "prefill+decode", end_to_end(phased.whole, parts), 0, noise)
