@@ -269,9 +269,9 @@ def no_headroom(curve: FittedPhaseCurve, phased: Phased) -> str | None:
     if cells >= LEAST_CELLS:
         return f"{cells} generation cells were measured, and passes amid steps are as quick as on end"
     return (
-        f"passes over prompts are predicted as on end, where they draw {limit_w:.0f} W; if that is a power "
-        "limit, passes amid decode steps are up to a fifth quicker. task=characterize measures generation "
-        f"cells (task.generation), which tell; {LEAST_CELLS} are needed, and there are {cells or 'none'}"
+        "passes amid decode steps are predicted as passes on end. Where the power limit holds those down, "
+        "that is up to a fifth too slow. Generation cells tell (task=characterize, task.generation): "
+        f"{LEAST_CELLS} are needed, and there are {cells or 'none'}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ MOVED = {
     "output": "output: the same of that experiment.",
     "check": "check: error on settings between those of the grid, measured for that and never fitted.",
 }
+
+GENERATION = (
+    "generation_prefill, generation_energy: a pass amid decode steps, and the joules of both; headroom: with "
+    "what a board draws above its power limit for a while; on end: as passes on end."
+)
 
 
 def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], console: Console) -> None:
@@ -66,8 +72,47 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
     console.print("below 0: negative predictions among 4,096 queries of 1 to 32,768 tokens.")
     for name in held:
         console.print(MOVED[name])
+    if any(record["target"].startswith("generation") for record in records):
+        console.print(GENERATION)
     for what, why in absent.items():
         console.print(f"no curve: {what} ({why}).")
+
+
+def render_headrooms(headrooms: Mapping[str, Mapping[str, Any] | None], console: Console) -> None:
+    """Print the headroom of each curve that has one, with what it errs in the fit and left out by cell."""
+    from rich import box
+    from rich.table import Table
+
+    found = {name: headroom for name, headroom in headrooms.items() if headroom is not None}
+    if not found:
+        return
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title="Headroom: passes amid decode steps, as a share of passes on end",
+        title_justify="left",
+    )
+    table.add_column("curve", no_wrap=True)
+    for name in ("seconds", "joules", "budget J", "limit W", "cells", "pass s, error %", "joules, error %"):
+        table.add_column(name, justify="right")
+    for name, one in found.items():
+        errors = [
+            f"{_shown(one.get(key), '{:.2f}')} ({_shown(one.get(f'left_out_{key}'), '{:.2f}')})"
+            for key in ("prefill_time_mape_pct", "energy_mape_pct")
+        ]
+        values = [_with_error(one["parameters"][key]) for key in ("seconds", "joules", "budget_j")]
+        table.add_row(name, *values, f"{one['limit_w']:.0f}", str(one.get("cells", "")), *errors)
+    console.print(table)
+    console.print("error: of the generations it was fitted to, and with one cell left out at a time.")
+
+
+def _with_error(parameter: Mapping[str, Any]) -> str:
+    """A parameter to two digits of its standard error."""
+    value, error = float(parameter["value"]), parameter["stderr"]
+    if not error:
+        return f"{value:.4g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ±{error:.{digits}f}"
 
 
 def _target(record: Mapping[str, Any]) -> tuple[str, str, int]:

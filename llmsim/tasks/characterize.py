@@ -36,6 +36,13 @@ log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
+# Batch, prompt and answer: from so few steps that they leave a pass nothing to spare of the power limit to so
+# many that a long pass has all that there can be; more than the fewest that tell (`curves.headroom`).
+GENERATIONS = (
+    (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40),
+    (16, 1000, 70), (32, 900, 100),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Characterization:
@@ -74,8 +81,6 @@ class Characterization:
         """Print the table, the fit's errors and the notes."""
         from rich.table import Table
 
-        from llmsim.report.fit_table import render
-
         table = Table(title="Measured" if self.finished else "Measured so far")
         for name in ("experiment", "batch", "tau_in", "tau_out", "repeats", "runtime", "energy", "power"):
             table.add_column(name, justify="right")
@@ -84,7 +89,7 @@ class Characterization:
             table.add_row(*cells, *_figures(record))
         console.print(table)
         if self.fitting is not None:
-            render(self.fitting.records, self.fitting.absent, console)
+            self.fitting.show_errors(console)
         for note in self.notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
 
@@ -97,6 +102,9 @@ class Characterize:
         design: grid, or checkerboard (half of it).
         prefill_tokens, prefill_batch: levels of passes over prompts.
         decode_context, decode_batch, steps: levels of decode steps, and how many steps a pass has.
+        generation: batch, prompt and answer of each generation whose pass is told apart from its steps, from
+            which passes amid steps are known; those beyond the levels above are left out. None: none are
+            measured.
         tau_in, tau_out: levels of whole generations; without a KV cache they are all that is measured.
         kv_cache, precision, n_devices, max_batch: of the target.
         window_s, settle_s, per_visit: see `llmsim.measurement.campaign.Pace`.
@@ -110,6 +118,7 @@ class Characterize:
     decode_context: list[int] = field(default_factory=lambda: [64, 512, 2048, 8128])
     decode_batch: list[int] = field(default_factory=lambda: [1, 4, 16, 32, 64, 128])
     steps: int = 16
+    generation: list[list[int]] | None = field(default_factory=lambda: [list(size) for size in GENERATIONS])
     tau_in: list[int] = field(default_factory=list)
     tau_out: list[int] = field(default_factory=list)
     kv_cache: bool = True
@@ -172,11 +181,28 @@ class Characterize:
             found += design.decode_cells(
                 design.choose(self.design, self.decode_batch, self.decode_context), self.steps
             )
+            found += self._generations()
         cells = design.within(found, model.context_tokens, self.max_batch)
         if not cells:
             need = "" if self.kv_cache else " Without a KV cache, give task.tau_in and task.tau_out."
             raise InputError(f"no cell fits {model.name}'s {model.context_tokens} tokens of context.{need}")
         return cells
+
+    def _generations(self) -> list[Cell]:
+        """Passes with their steps, of prompts, batches and contexts that the levels of both phases reach."""
+        found = []
+        for size in self.generation or []:
+            if len(size) != 3 or min(size) < 1 or size[2] < 2:
+                raise InputError(
+                    f"task.generation: {size}: give [batch, tau_in, tau_out], each at least 1 and tau_out at "
+                    "least 2, such as [4,1000,60]."
+                )
+            batch, tau_in, tau_out = size
+            longest, most = max(self.prefill_tokens, default=0), max(self.decode_batch, default=0)
+            room = max(self.decode_context, default=0) + self.steps
+            if tau_in <= longest and batch <= most and tau_in + tau_out <= room:
+                found.append(Cell("generation", batch, tau_in, tau_out))
+        return found
 
     def _measure(
         self, config: Config, backend: Any, target: Target, cells: list[Cell], progress: Progress

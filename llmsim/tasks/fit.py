@@ -58,6 +58,16 @@ class Fitting:
         ]
         return sum(errors) / len(errors) if errors else float("nan")
 
+    @property
+    def notes(self) -> list[str]:
+        """What the curves do not tell, once for all that have it in common."""
+        whose: dict[str, list[str]] = {}
+        for curve in self.curves:
+            reason = curve.provenance.get("headroom_absent_because")
+            if reason is not None:
+                whose.setdefault(reason, []).append(curve.name)
+        return [f"no headroom: {', '.join(names)}: {reason}." for reason, names in whose.items()]
+
     def summary(self) -> dict[str, Any]:
         """The content of `fit.json`."""
         return {
@@ -66,6 +76,7 @@ class Fitting:
             "trials_sha256": self.trials.sha256,
             "curves": self.records,
             "absent": self.absent,
+            "notes": self.notes,
             "provenance": [curve.provenance for curve in self.curves],
             "timing": {"fit_s": self.seconds},
         }
@@ -86,14 +97,21 @@ class Fitting:
 
     def show(self, console: Any) -> None:
         """Print lmfit's reports, the table of errors, and what has no curves."""
-        from llmsim.report.fit_table import render
-
         for curve in self.curves:
             console.print(curve.report(), highlight=False, markup=False, soft_wrap=True)
             console.print()
-        render(self.records, self.absent, console)
+        self.show_errors(console)
         if self.tables is not None:
             console.print(self.tables, highlight=False, markup=False, soft_wrap=True)
+
+    def show_errors(self, console: Any) -> None:
+        """Print the table of errors, the headrooms, what has no curves, and the notes."""
+        from llmsim.report.fit_table import render, render_headrooms
+
+        render(self.records, self.absent, console)
+        render_headrooms({curve.name: curve.provenance.get("headroom") for curve in self.curves}, console)
+        for note in self.notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
 
 
 @dataclass

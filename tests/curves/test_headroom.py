@@ -12,7 +12,9 @@ from llmsim.backends.phase import CurveCosts
 from llmsim.backends.simulator import PhaseCurveEngine
 from llmsim.curves import library, store
 from llmsim.curves.headroom import Headroom
+from llmsim.curves.phase_check import checks
 from llmsim.curves.phase_fit import GENERATION, Phased, fit_phases
+from llmsim.curves.scores import scores
 from llmsim.trials.table import Trials
 
 TRUE = Headroom(seconds=0.83, joules=1.1, budget_j=48.0, limit_w=697.0)
@@ -100,6 +102,41 @@ def test_a_batch_costs_what_the_curve_says(curve, tau_in, tau_out, batch):
     cost = curve.cost(np.array([tau_in]), np.array([tau_out]), batch)
     assert served.runtime_s == pytest.approx(cost.runtime_s[0], rel=1e-9)
     assert served.energy_j == pytest.approx(cost.energy_j[0], rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    on_end_s=st.floats(0.005, 1.0),
+    left_j=st.floats(-5, 60),
+    budget_j=st.floats(0, 60),
+    watts=st.floats(600, 697),
+)
+def test_repeated_passes_come_to_what_single_ones_settle_at(on_end_s, left_j, budget_j, watts):
+    headroom = dataclasses.replace(TRUE, budget_j=budget_j)
+    seconds, joules = np.array([on_end_s]), np.array([watts * on_end_s])
+    above_j = max(TRUE.joules * joules[0] - TRUE.limit_w * TRUE.seconds * on_end_s, 0.0)
+    spare_j = budget_j
+    for _ in range(2000):
+        share = 0.0 if spare_j == 0 else spare_j / (spare_j + above_j)
+        spare_j = min(max(spare_j - share * above_j + left_j, 0.0), budget_j)
+    settled = headroom.passes(seconds, joules, np.array([spare_j]))
+    assert headroom.repeated(seconds, joules, np.array([left_j])) == pytest.approx(
+        np.array(settled), rel=2e-3
+    )
+
+
+def test_generations_measured_to_check_are_held_against_the_curve(rows, curve):
+    mixed = generations(rows, curve)
+    marks = np.where(np.arange(len(mixed)) >= len(mixed) - 3, "check", mixed["quality"])
+    columns = {name: mixed[name] for name in mixed.columns}
+    made = Trials({**columns, "quality": marks.astype(mixed["quality"].dtype)})
+    (record,) = [one for one in scores(made) if one["target"] == "generation_prefill"]
+    assert record["form"] == "headroom"
+    assert record["cells"] == len(CELLS) - 3
+    assert record["transfer"]["check"] < 0.1
+    plain_checks = checks(made, rows, fit_phases(rows)[0])
+    assert plain_checks["generation_prefill"] > 1
+    assert "prefill" not in plain_checks  # no generation is taken for a pass on end
 
 
 def test_a_curve_keeps_its_headroom_in_a_file(rows, curve, tmp_path):

@@ -6,10 +6,11 @@ from rich.console import Console
 
 from llmsim.api import load_config
 from llmsim.backends import BACKENDS
+from llmsim.curves.headroom import LEAST_CELLS
 from llmsim.errors import InputError
 from llmsim.measurement import design
 from llmsim.tasks import characterize, doctor
-from llmsim.tasks.characterize import Characterize
+from llmsim.tasks.characterize import GENERATIONS, Characterize
 from llmsim.tasks.doctor import Doctor
 from llmsim.trials import read
 from tests.measurement.made_up import SteadyMeter
@@ -44,7 +45,7 @@ def test_trials_can_be_read_back_by_the_task_that_fits(config, tmp_path):
     found.save(tmp_path)
     assert found.objective >= 0
     trials = read(tmp_path / "trials.csv")
-    assert set(trials["experiment"].tolist()) == {"prefill", "decode"}
+    assert set(trials["experiment"].tolist()) == {"prefill", "decode", "generation"}
     assert trials["energy_j"] == pytest.approx(250 * trials["runtime_s"])
     assert trials.distinct("system") == ["h200"]
 
@@ -101,6 +102,26 @@ def test_without_a_cache_the_lengths_must_be_given(config):
     found = quick(kv_cache=False, tau_in=[8, 64], tau_out=[8, 32]).run(config)
     assert {row["experiment"] for row in found.trials} == {"generation"}
     assert not any(row["kv_cache"] for row in found.trials)
+
+
+def test_generations_are_measured_where_the_levels_of_both_phases_reach():
+    model = SimpleNamespace(name="m", context_tokens=131_072)
+
+    def measured(**settings):
+        cells = Characterize(**settings).cells(model)
+        return [(cell.batch, cell.tau_in, cell.tau_out) for cell in cells if cell.experiment == "generation"]
+
+    assert measured() == sorted(GENERATIONS)
+    assert len(GENERATIONS) > LEAST_CELLS
+    assert measured(generation=None) == []
+    assert measured(generation=[[2, 64, 8]]) == [(2, 64, 8)]
+    assert measured(prefill_tokens=[1, 512], decode_batch=[1, 8]) == [(1, 250, 9), (1, 500, 13)]
+    assert measured(decode_batch=[], decode_context=[]) == []
+    assert measured(kv_cache=False, tau_in=[8], tau_out=[4]) == [(1, 8, 4)]
+    assert load_config(CHOICE).task["generation"] == [list(size) for size in GENERATIONS]
+    for wrong in ([1, 64], [1, 64, 1], [0, 64, 8]):
+        with pytest.raises(InputError, match=r"\[batch, tau_in, tau_out\]"):
+            measured(generation=[wrong])
 
 
 def test_a_meter_that_cannot_be_read_leaves_energy_absent_with_the_reason(config, monkeypatch):

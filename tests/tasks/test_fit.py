@@ -9,6 +9,7 @@ from rich.console import Console
 
 from llmsim.config import load_config
 from llmsim.curves import store
+from llmsim.curves.headroom import Headroom
 from llmsim.errors import InputError
 from llmsim.tasks import TASKS
 from llmsim.trials import Trials, shipped, write
@@ -106,3 +107,20 @@ def test_the_thesis_tables_come_with_their_experiment():
     result = TASKS.build(config.task).run(config)
     assert "| mistral-7b | runtime | c2 | 8.7634e-05 | 0.081 | misprint" in result.tables
     assert "| mistral-7b | energy | **roofline** |" in result.tables
+
+
+def test_a_curve_without_a_headroom_says_how_to_measure_one_and_one_with_it_shows_it():
+    config = load_config(["task=fit", "hardware=h200", "model=llama2_7b", "trials.kv_cache=true"])
+    found = TASKS.build(config.task).run(config)
+    (note,) = found.notes
+    assert "llama2-7b@h200x1" in note
+    assert "task.generation" in note
+    assert found.summary()["notes"] == [note]
+    text = Console(record=True, width=160, file=io.StringIO())
+    headroom = Headroom(0.8171, 1.181, 26.5, 697.0, {"stderr": {"seconds": 0.0048}, "cells": 9})
+    curve = replace(found.curves[0], provenance={**found.curves[0].provenance})
+    curve.provenance.update(headroom=headroom.described(), headroom_absent_because=None)
+    shown = replace(found, curves=[curve])
+    shown.show_errors(text)
+    assert shown.notes == []
+    assert "0.8171 ±0.0048" in text.export_text()

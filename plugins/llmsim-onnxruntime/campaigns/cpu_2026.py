@@ -25,7 +25,10 @@ from llmsim.measurement.stopping import half_width_pct
 from llmsim.trials.schema import NAMES
 
 SOURCE = "cpu_2026"
-COMMON = ["precision=int4", "steps=8", "window_s=0.5", "settle_s=0.5", "per_visit=5", "least=5", "most=5"]
+COMMON = [
+    "precision=int4", "steps=8", "generation=null", "window_s=0.5", "settle_s=0.5", "per_visit=5", "least=5",
+    "most=5",
+]  # fmt: skip
 # Each is one campaign: a model, and levels of its cells. Two of one model share a journal.
 JOBS = [
     ("qwen2_5_0_5b", "prefill_tokens=[1,4,16,64,128,512]", "prefill_batch=[1,2]",

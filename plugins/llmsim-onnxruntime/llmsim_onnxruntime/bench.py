@@ -20,20 +20,27 @@ class Loop:
     """A cell, ready to run.
 
     Attributes:
-        once: runs one execution.
+        once: runs one execution, or its steps where it has a prefill.
         tokens: what it generates.
+        prefill: runs what comes first, and is told apart; None: nothing is.
     """
 
     once: Callable[[], object]
     tokens: int
+    prefill: Callable[[], object] | None = None
 
     def run(self, seconds: float) -> Passes:
         """See `llmsim.api.Exercise`."""
-        count, begin_s = 0, time.perf_counter()
+        count, prefill_s, begin_s = 0, 0.0, time.perf_counter()
         while count == 0 or time.perf_counter() - begin_s < seconds:
+            if self.prefill is not None:
+                began_s = time.perf_counter()
+                self.prefill()
+                prefill_s += time.perf_counter() - began_s
             self.once()
             count += 1
-        return Passes(count, time.perf_counter() - begin_s, self.tokens)
+        apart = None if self.prefill is None else prefill_s
+        return Passes(count, time.perf_counter() - begin_s, self.tokens, apart)
 
 
 class OnnxRuntimeBench:
@@ -70,7 +77,7 @@ class OnnxRuntimeBench:
         prefill = resident.prefill(list(self._prompts(cell.batch, cell.tau_in)))
         if cell.experiment == "prefill":
             return Loop(prefill, 1)
-        return Loop(lambda: (prefill(), steps()), cell.tau_out)
+        return Loop(steps, cell.tau_out, prefill)
 
     def conditions(self) -> dict[str, str | int | float | bool]:
         """See `llmsim.api.Bench`."""

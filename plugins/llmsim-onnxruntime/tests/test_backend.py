@@ -112,6 +112,11 @@ def test_with_and_without_a_cache_the_tokens_are_the_same():
     assert answers[0] == answers[1]
 
 
+def test_a_generation_tells_its_pass_apart():
+    passes = backend().open_bench(toy_target()).prepare(Cell("generation", 2, 6, 5)).run(0.0)
+    assert 0 < passes.prefill_s < passes.seconds
+
+
 def test_a_bench_without_a_cache_generates_one_query_at_a_time():
     bench = backend().open_bench(toy_target(kv_cache=False))
     assert bench.prepare(Cell("generation", 1, 6, 5)).run(0.0).tokens == 5
