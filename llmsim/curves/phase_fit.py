@@ -270,8 +270,8 @@ def no_headroom(curve: FittedPhaseCurve, phased: Phased) -> str | None:
         return f"{cells} generation cells were measured, and passes amid steps are as quick as on end"
     return (
         "passes amid decode steps are predicted as passes on end. Where the power limit holds those down, "
-        "that is up to a fifth too slow. Generation cells tell (task=characterize, task.generation): "
-        f"{LEAST_CELLS} are needed, and there are {cells or 'none'}"
+        "that is up to a fifth too slow. Generations whose pass is timed apart tell (task=characterize, "
+        f"task.generation): {LEAST_CELLS} cells of them are needed, and there are {cells or 'none'}"
     )
 
 

@@ -1,8 +1,8 @@
 """The continuous discipline with chunked prefill: prompts in pieces, beside the decoding queries.
 
 A step with a chunk costs the chunk, with what its prompts have in the cache already, plus the decode step of
-the others. No trial measures such a mixed step: its cost is modelled. See Agrawal et al., Sarathi-Serve, OSDI
-2024.
+the others. No trial measures such a mixed step: its cost is modelled, the chunk's as of a pass on end,
+whatever there is to spare above the power limit. See Agrawal et al., Sarathi-Serve, OSDI 2024.
 """
 
 from __future__ import annotations
