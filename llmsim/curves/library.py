@@ -11,7 +11,15 @@ import numpy as np
 from llmsim.curves.form import Form
 from llmsim.curves.part import Part
 from llmsim.curves.phase import FittedPhaseCurve
-from llmsim.curves.phase_fit import UNITS, Phased, end_to_end, fit_phases, no_headroom, phased_rows
+from llmsim.curves.phase_fit import (
+    UNITS,
+    Phased,
+    end_to_end,
+    fit_phases,
+    generation_cells,
+    no_headroom,
+    phased_rows,
+)
 from llmsim.curves.query import FittedQueryCurve
 from llmsim.curves.query_fit import TARGETS, fit_queries
 from llmsim.curves.select import NoCurve, conditions, grid_rows, rows_of, source_of
@@ -144,6 +152,7 @@ def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
         "domain": curve.domains(),
         "headroom": None if curve.headroom is None else curve.headroom.described(),
         "headroom_absent_because": no_headroom(curve, phased),
+        "generation_cells": generation_cells(phased),
     }
     batch = int(phased.decode["batch"].max())
     return FittedCurve(

@@ -251,6 +251,14 @@ def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Mixed | None:
     )
 
 
+def generation_cells(phased: Phased) -> int:
+    """Settings of generations whose pass was timed apart, beside phases that were measured one at a time."""
+    if not phased.apart:
+        return 0
+    whole = powered(phased.whole)
+    return len(np.unique(np.stack([whole[name] for name in ("batch", "tau_in", "tau_out")]), axis=1).T)
+
+
 def no_headroom(curve: FittedPhaseCurve, phased: Phased) -> str | None:
     """Why a curve has no headroom; None where it has one, or needs none.
 
@@ -264,14 +272,14 @@ def no_headroom(curve: FittedPhaseCurve, phased: Phased) -> str | None:
     limited = passes.take(passes["energy_j"] >= BELOW_LIMIT * limit_w * passes["prefill_s"])
     if len(np.unique(groups_of(limited["batch"], limited["tau_in"]))) < 2:
         return None  # one setting draws the most, whether anything limits it or not
-    whole = powered(phased.whole)
-    cells = len(np.unique(groups_of(whole["batch"], whole["tau_in"], whole["tau_out"]))) if len(whole) else 0
+    cells = generation_cells(phased)
     if cells >= LEAST_CELLS:
         return f"{cells} generation cells were measured, and passes amid steps are as quick as on end"
     return (
         "passes amid decode steps are predicted as passes on end. Where the power limit holds those down, "
         "that is up to a fifth too slow. Generations whose pass is timed apart tell (task=characterize, "
-        f"task.generation): {LEAST_CELLS} cells of them are needed, and there are {cells or 'none'}"
+        f"task.generation): {LEAST_CELLS} cells of them are needed, and there are {cells or 'none'}. "
+        "hardware.NAME.headroom lends one"
     )
 
 
