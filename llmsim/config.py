@@ -271,7 +271,9 @@ def _wrong_type(
     value: Any = node.get(name)
     for part in key.split(".")[1:]:
         value = value.get(part) if isinstance(value, Mapping) else value
-    wanted = str(fields[name].type).removesuffix(" | None")
+    annotation: Any = fields[name].type  # a class, where the plug-in's module does not postpone annotations
+    wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    wanted = wanted.removesuffix(" | None")
     if wanted.startswith("list"):
         wanted = "a list, such as [one,two]"
     elif wanted.startswith("dict"):
