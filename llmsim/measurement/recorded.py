@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from llmsim.backends.contract import Advance, Engine, StepEngine, WarmingEngine, Work
@@ -17,8 +17,7 @@ T = TypeVar("T")
 # So long a time holds one step of any engine.
 ONE_STEP_S = 1e-9
 Record = Mapping[str, Any]
-
-
+# Of a piece of work: its run, its deployment, and its number in that.
 Name = tuple[str, str, int]
 
 
@@ -28,7 +27,7 @@ class Pieces:
     Deployments on one device share it: a window that one of them closes has joules of the others' work too.
 
     Attributes:
-        work: entries.
+        work: entries, in the order in which the work was done.
         joules: of each that has been counted; None: the meters had no figure.
     """
 
@@ -48,13 +47,21 @@ class Pieces:
             _rename(self.work, _name(entry), entry["as"])
             _rename(self.joules, _name(entry), entry["as"])
 
-    def uncounted(self, run: str, deployment: str) -> int | None:
+    def uncounted(self, run: str, deployment: str) -> Name | None:
         """The first piece of a run's last ones whose joules were never counted; None: all were."""
-        numbers = {name[2] for name in self.work if name[:2] == (run, deployment)}
-        first = len(numbers)
-        while first - 1 in numbers and (run, deployment, first - 1) not in self.joules:
+        count = sum(name[:2] == (run, deployment) for name in self.work)
+        first = count
+        while first and (run, deployment, first - 1) not in self.joules:
             first -= 1
-        return first if first < len(numbers) else None
+        return (run, deployment, first) if first < count else None
+
+    def from_on(self, first: Name, deployments: Collection[str]) -> list[Name]:
+        """The first piece of each deployment among those that its run did from one piece on."""
+        done = [name for name in self.work if name[0] == first[0] and name[1] in deployments]
+        found: dict[str, Name] = {}
+        for name in done[done.index(first) :]:
+            found.setdefault(name[1], name)
+        return list(found.values())
 
     def free_name(self, run: str) -> str:
         """What to call those pieces of a run that are done anew."""
@@ -119,24 +126,20 @@ class Recorded:
         """See `TimedEngine`."""
         self._at_s = start_s
 
-    def resume(self) -> None:
-        """Do anew what the run did last before it was broken off in a meter's window: it has no joules.
+    def lost(self) -> Name | None:
+        """The first piece that must be done anew where the run was broken off; None: there is none.
 
-        On the wall clock there is no going on in the middle: all of it is done anew.
+        What was done in a meter's window that was never closed has no joules. On the wall clock there is no
+        going on in the middle.
         """
-        first = self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
         if self._wall is not None:
-            first = 0 if (self._label, self.name, 0) in self._pieces.work else None
-        if first is not None:
-            self.set_aside(first)
+            name = (self._label, self.name, 0)
+            return name if name in self._pieces.work else None
+        return self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
 
-    def set_aside(self, first: int) -> None:
-        """Keep the run's pieces from this one on under another name; they are done anew."""
-        entry = {
-            "kind": "set_aside",
-            **_named((self._label, self.name, first)),
-            "as": self._pieces.free_name(self._label),
-        }
+    def set_aside(self, first: Name, label: str) -> None:
+        """Keep the run's pieces from this one on under another label; they are done anew."""
+        entry = {"kind": "set_aside", **_named(first), "as": label}
         self._journal.append(entry)
         self._pieces.note(entry)
 
@@ -318,6 +321,26 @@ class Recorded:
             self._journal.append(*entries)
         for entry in entries:
             self._pieces.note(entry)
+
+
+def resume(label: str, engines: Sequence[Recorded], pieces: Pieces) -> None:
+    """Go on with a run that was broken off.
+
+    Args:
+        engines: of deployments among which the run chooses as it goes. Where work of one is done anew, so is
+            what any of them did after it: it may take another time, and the run may then choose otherwise.
+        pieces: what they have in common.
+    """
+    for engine in engines:
+        engine.run(label)
+    lost = [name for engine in engines if (name := engine.lost()) is not None]
+    if not lost:
+        return
+    order = {name: place for place, name in enumerate(pieces.work)}
+    kept_as = pieces.free_name(label)
+    by_name = {engine.name: engine for engine in engines}
+    for first in pieces.from_on(min(lost, key=order.__getitem__), by_name):
+        by_name[first[1]].set_aside(first, kept_as)
 
 
 def vars_of(result: Advance | Work) -> dict[str, Any]:
