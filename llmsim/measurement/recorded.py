@@ -3,73 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from llmsim.backends.contract import Advance, Engine, StepEngine, WarmingEngine, Work
 from llmsim.curves.cost import IntArray
 from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
 from llmsim.measurement.journal import Journal
+from llmsim.measurement.journalled import Name, Pieces, Record, named
 from llmsim.measurement.wall import Wall
 
-T = TypeVar("T")
 # So long a time holds one step of any engine.
 ONE_STEP_S = 1e-9
-Record = Mapping[str, Any]
-# Of a piece of work: its run, its deployment, and its number in that.
-Name = tuple[str, str, int]
-
-
-class Pieces:
-    """What a journal knows of each piece of work, by run, deployment and number.
-
-    Deployments on one device share it: a window that one of them closes has joules of the others' work too.
-
-    Attributes:
-        work: entries, in the order in which the work was done.
-        joules: of each that has been counted; None: the meters had no figure.
-    """
-
-    def __init__(self, journal: Journal) -> None:
-        self.work: dict[Name, Record] = {}
-        self.joules: dict[Name, float | None] = {}
-        for entry in journal.entries:
-            self.note(entry)
-
-    def note(self, entry: Record) -> None:
-        """One more entry of the journal."""
-        if entry["kind"] == "work":
-            self.work[_name(entry)] = entry
-        elif entry["kind"] == "joules":
-            self.joules[_name(entry)] = entry["energy_j"]
-        elif entry["kind"] == "set_aside":
-            _rename(self.work, _name(entry), entry["as"])
-            _rename(self.joules, _name(entry), entry["as"])
-
-    def uncounted(self, run: str, deployment: str) -> Name | None:
-        """The first piece of a run's last ones whose joules were never counted; None: all were."""
-        count = sum(name[:2] == (run, deployment) for name in self.work)
-        first = count
-        while first and (run, deployment, first - 1) not in self.joules:
-            first -= 1
-        return (run, deployment, first) if first < count else None
-
-    def from_on(self, first: Name, deployments: Collection[str]) -> list[Name]:
-        """The first piece of each deployment among those that its run did from one piece on."""
-        done = [name for name in self.work if name[0] == first[0] and name[1] in deployments]
-        found: dict[str, Name] = {}
-        for name in done[done.index(first) :]:
-            found.setdefault(name[1], name)
-        return list(found.values())
-
-    def free_name(self, run: str) -> str:
-        """What to call those pieces of a run that are done anew."""
-        taken = {name[0] for name in self.work}
-        number = 1
-        while f"{run}, broken off {number}" in taken:
-            number += 1
-        return f"{run}, broken off {number}"
 
 
 class Recorded:
@@ -139,7 +85,7 @@ class Recorded:
 
     def set_aside(self, first: Name, label: str) -> None:
         """Keep the run's pieces from this one on under another label; they are done anew."""
-        entry = {"kind": "set_aside", **_named(first), "as": label}
+        entry = {"kind": "set_aside", **named(first), "as": label}
         self._journal.append(entry)
         self._pieces.note(entry)
 
@@ -232,7 +178,7 @@ class Recorded:
         if self._wall is not None:  # from the boundary on, at which there was something to do
             took |= {"runtime_s": max(busy_s, -self._wall.ahead_s(self._at_s)), "busy_s": busy_s}
         shares = self._grouped.after(name, busy_s)  # a window that is closed is closed first
-        entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
+        entry = {"kind": "work", **named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
         self._journal.append(entry)
         self._pieces.note(entry)
         self._keep(shares)
@@ -276,6 +222,8 @@ class Recorded:
         """What is missing where nothing can be run."""
         path, (run, deployment, number) = self._journal.path, name
         known = sorted({key[0] for key in self._pieces.work})
+        if not known:
+            return InputError(f"{path}: no measured work is in it; expected the journal of a measured run.")
         if run not in known:
             return InputError(f"{path}: no run '{run}'. {did_you_mean(run, known, 'run')}")
         return InputError(
@@ -305,7 +253,7 @@ class Recorded:
         entries = [
             {
                 "kind": "joules",
-                **_named(share.name),
+                **named(share.name),
                 "energy_j": share.energy_j,
                 "window_s": share.window_s,
                 "members": share.members,
@@ -348,17 +296,3 @@ def vars_of(result: Advance | Work) -> dict[str, Any]:
     if isinstance(result, Advance):
         return {"runtime_s": result.runtime_s, "first_token_s": result.first_token_s}
     return {"runtime_s": result.runtime_s, "steps": result.steps}
-
-
-def _named(name: Name) -> dict[str, Any]:
-    return {"run": name[0], "deployment": name[1], "number": name[2]}
-
-
-def _name(entry: Record) -> Name:
-    return entry["run"], entry["deployment"], entry["number"]
-
-
-def _rename(known: dict[Name, T], first: Name, run: str) -> None:
-    """Pieces of a run on a deployment, from the first on, belong to another run."""
-    for name in [name for name in known if name[:2] == first[:2] and name[2] >= first[2]]:
-        known[run, name[1], name[2]] = known.pop(name)

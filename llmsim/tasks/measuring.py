@@ -17,8 +17,9 @@ from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
+from llmsim.measurement.journalled import Pieces
 from llmsim.measurement.lock import device_lock
-from llmsim.measurement.recorded import Pieces, Recorded, resume
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
 from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.run import Run
@@ -242,7 +243,10 @@ def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> E
     """Engines that have a journal and no device."""
     path = backend.journal
     journal = read(path)
-    engines = [Recorded(item.name, partial(backend.open, item), journal, Grouped([])) for item in deployments]
+    pieces = Pieces(journal)
+    engines = [
+        Recorded(item.name, partial(backend.open, item), journal, Grouped([]), pieces) for item in deployments
+    ]
     method, scope = _how(journal)
     notes = [f"Played from a journal: {path}.", *_mixed(journal), *_told(engines, journal)]
     return Engines(engines, method, scope, notes, journal)

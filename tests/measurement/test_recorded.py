@@ -11,7 +11,8 @@ from llmsim.backends.contract import Advance
 from llmsim.errors import InputError
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.recorded import Pieces, Recorded, resume
+from llmsim.measurement.journalled import Pieces
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.simulation.limits import Limits
 from tests.builders import queries
 from tests.measurement.test_grouped import Desk

@@ -8,7 +8,8 @@ import pytest
 from llmsim.backends.contract import Work
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.recorded import Pieces, Recorded, resume
+from llmsim.measurement.journalled import Pieces
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.measurement.wall import Wall
 from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.limits import Limits

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.recorded import Pieces, Recorded, resume
+from llmsim.measurement.journalled import Pieces
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.measurement.windows import Windows
 from tests.measurement.test_grouped import Desk
 from tests.measurement.test_recorded import Counting
