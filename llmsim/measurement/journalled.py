@@ -32,7 +32,7 @@ class Pieces:
         joules: of each that has been counted; None: the meters had no figure.
 
     Raises:
-        InputError: an entry that lacks what its kind has.
+        InputError: an entry that lacks what its kind has, or a piece that is there twice.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -44,6 +44,11 @@ class Pieces:
                 raise InputError(
                     f"{journal.path}, entry {number}: it has no {' and no '.join(lacking)}; expected the "
                     "journal of a measured run."
+                )
+            if entry["kind"] == "work" and name_of(entry) in self.work:
+                raise InputError(
+                    f"{journal.path}, entry {number}: piece {entry['number']} of '{entry['run']}' on "
+                    f"{entry['deployment']} is there twice; journals can be joined where their runs differ."
                 )
             self.note(entry)
 

@@ -146,6 +146,7 @@ def test_a_journal_that_is_none_is_refused(config, tmp_path):
         (written('{"kind": "work", "run": "a"}'), "entry 1: it has no deployment and no number"),
         (written('{"kind": "routes", "run": "optimal, seed 0"}'), "no deployments and no chosen"),
         (written('{"kind": "trial"}'), "no measured work is in it"),
+        (written(f"{other}\n{other}"), "entry 2: piece 0 of 'optimal, seed 1' on one is there twice"),
         (written(other), "no run 'optimal, seed 0'. Did you mean 'optimal, seed 1'"),
     ):
         again = config("static")
