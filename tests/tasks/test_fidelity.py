@@ -133,6 +133,33 @@ def test_a_policy_that_would_choose_otherwise_now_is_played_as_it_was_measured(c
     assert found.summary["rows"]["round_robin"]["parts"]["energy_active_j"]["choices"] == 0.0
 
 
+def test_a_baseline_of_the_same_name_with_other_parameters_has_a_row_and_a_journal_of_its_own(card):
+    words = ("policy.zeta=0", "baselines=[optimal,round_robin,round_robin]")
+    rows = card(*TWO, *words).summary["rows"]
+    assert list(rows) == ["optimal", "optimal (defaults)", "round_robin"]
+    energies = [row["measured"]["energy_active_j"] for row in rows.values()]
+    assert energies[0] > energies[1]
+    (journal,) = measuring.FOLDER.iterdir()
+    runs = {json.loads(line)["run"] for line in journal.read_text().splitlines()}
+    assert runs == {f"{label}, seed 0" for label in rows}
+
+
+@pytest.mark.parametrize("predictor", ["oracle", "noisy"])
+def test_a_policy_that_is_mistaken_about_lengths_has_no_choices_part_where_it_chooses_alike(card, predictor):
+    words = (
+        "policy=queue_aware",
+        f"policy.predictor={predictor}",
+        "baselines=[]",
+        "fleet.serving.kv=reserve",
+    )
+    full = ("workload.arrivals={process: at_once}", "fleet.serving.max_batch=64", "fleet.serving.kv=reserve")
+    row = card(*TWO, *words, *full, DISCIPLINES[2]).summary["rows"]["queue_aware"]
+    assert row["same_choices_pct"] == 100.0
+    for parts in row["parts"].values():
+        assert parts["choices"] == pytest.approx(0.0, abs=1e-9 * parts["measured"])
+        assert parts["scheduling"] == pytest.approx(0.0, abs=1e-9 * parts["measured"])
+
+
 def test_what_is_shown_and_written(card, tmp_path):
     found = card(
         *TWO, DISCIPLINES[2], "report=full", "replications=3",
