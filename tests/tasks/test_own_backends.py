@@ -179,6 +179,12 @@ def test_a_meter_of_gpus_is_not_opened_for_work_on_none():
     assert "done on none" in notes[0]
 
 
+def test_one_gpu_under_two_names_is_refused_as_its_joules_would_be_counted_twice():
+    with pytest.raises(InputError, match=r"GPU-1.*board, board:0.*llama2_70b.*bloom_176b.*the same device"):
+        run(backends={"bloom_176b": {"device": "board:0"}})
+    assert Board.opened == []
+
+
 def test_models_that_an_online_policy_needs_at_once_are_refused_with_sizes_before_any_is_loaded():
     online = {"policy": {"name": "least_loaded"}, "backends": {"llama2_70b": {"cache": 20}}}
     assert run(**online)["queries"] == 30
