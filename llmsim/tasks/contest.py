@@ -96,23 +96,30 @@ class Contest:
             for engine, fits in zip(engines.all, prices.eligible[prices.pair_of].T, strict=True):
                 if fits.any():
                     engine.expect(queries.tau_in[fits], queries.tau_out[fits])
-            for entry in entries:
+            labels = [f"{entry.label}, seed {seed}" for entry in entries]
+            for entry, label in zip(entries, labels, strict=True):
                 if not isinstance(entry.policy, OfflinePolicy):
-                    engines.require_together(f"{entry.label}, seed {seed}")
-            for number, entry in enumerate(entries):
+                    engines.require_together(label)
+            for number, (entry, label) in enumerate(zip(entries, labels, strict=True)):
                 step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
 
-                def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
+                def once(
+                    again: bool, tape: Tape | None, number: int = number, label: str = label, step: Any = step
+                ) -> Run:
                     chosen = self._entries()[number] if again else entries[number]
-                    rng = _rng_of(seed, number, chosen)
-                    before = engines.chosen(f"{chosen.label}, seed {seed}")
                     serving = engines.all if again or watch is None else watch(chosen.label, engines.all)
+                    rng, before = _rng_of(seed, number, chosen), engines.chosen(label)
                     return run_policy(chosen, prices, serving, rng, step, tape, before)
 
                 planned = isinstance(entry.policy, OfflinePolicy)
-                label = f"{entry.label}, seed {seed}"
                 runs.append(engines.play(label, once, None if number else tape, planned))
-        terms = Terms(
+        return Played(
+            runs, self._terms(queries, runs, bounds), engines.method, engines.scope, tuple(engines.notes)
+        )
+
+    def _terms(self, queries: Queries, runs: list[Run], bounds: Bounds | None) -> Terms:
+        """What the figures of all rows share."""
+        return Terms(
             horizon=horizon_of(queries, runs, self.fleet),
             bounds=bounds,
             judge=Judge(objective_of(self.config.policy)),
@@ -121,7 +128,6 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, engines.method, engines.scope, tuple(engines.notes))
 
     def as_sent(self, run: Run, number: int, seed: int) -> Router:
         """Sends each query where a run sent it; how long its answer will be is foreseen as in that run.
