@@ -199,6 +199,31 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     assert "the gap of round_robin is not known" in (tmp_path / "report.html").read_text()
 
 
+def unexplained(node, absent, path=()):
+    """Paths of figures that are null and of which nothing says why."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from unexplained(value, absent, (*path, key))
+    elif node is None:
+        sides = ("measured", "simulated", "gap_pct") if "gap_pct" in path else (None,)
+        told = [".".join(side if key == "gap_pct" else key for key in path) for side in sides]
+        if not any(name == key or name.startswith(f"{key}.") for name in told for key in absent):
+            yield ".".join(path)
+
+
+def test_every_figure_that_is_null_says_why(card, monkeypatch):
+    one = ("policy=single", "policy.deployment=bloom_176b@a100_80gb", "baselines=[round_robin]")
+    found = card(*TWO, *one, "workload.tau_out_max=1")
+    monkeypatch.setattr(Pot, "after", lambda *_: [])
+    unmetered = card(*TWO, *one, "seed=5")
+    for summary in (found.summary, unmetered.summary):
+        assert [list(unexplained(row, row["absent"])) for row in summary["rows"].values()] == [[], []]
+    row = found.summary["rows"]["single"]
+    assert row["absent"]["measured.tpot_s"] == "no answer has more than one token"
+    assert row["absent"]["deployments.llama2_70b@a100_80gb.measured"] == "no query was sent there"
+    assert row["deployments"]["llama2_70b@a100_80gb"]["gap_pct"]["energy_active_j"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "backend", "message"),
     [
