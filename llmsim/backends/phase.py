@@ -87,9 +87,10 @@ class CurveCosts:
             if joules is not None:
                 self._seconds = scalar_prefill(curve.prefill_time.theta, curve.prefill_time.form)
                 self._joules = joules
-        if isinstance(curve, FittedPhaseCurve) and curve.headroom is not None:
-            self._headroom = curve.headroom
-            self.budget = Budget(curve.headroom.budget_j, curve.headroom.limit_w)
+            if curve.headroom is not None:
+                self._headroom = curve.headroom
+                self._bound = scalar_work_bound(curve.prefill_time.theta, curve.prefill_time.form)
+                self.budget = Budget(curve.headroom.budget_j, curve.headroom.limit_w)
 
     def prefill(self, tokens: Sequence[int], past: Sequence[int] = ()) -> tuple[float, float]:
         """As in PhaseCosts."""
@@ -125,12 +126,11 @@ class CurveCosts:
         headroom = self._headroom
         if headroom is None:
             return seconds, joules
-        above_j = headroom.joules * joules - headroom.limit_w * headroom.seconds * seconds
+        bound = self._bound(len(tokens), sum(tokens), sum([count * count for count in tokens]))
+        saved_s, added_j = bound * (1 - headroom.seconds) * seconds, bound * (headroom.joules - 1) * joules
+        above_j = joules + added_j - headroom.limit_w * (seconds - saved_s)
         share = share_of(above_j) if above_j > 0.0 else 1.0
-        return (
-            seconds * (1 - share + share * headroom.seconds),
-            joules * (1 - share + share * headroom.joules),
-        )
+        return seconds - share * saved_s, joules + share * added_j
 
     def steps(self, max_batch: int) -> list[Step]:
         """As in PhaseCosts; the curve is affine in the context, so two points of it say all."""
@@ -181,6 +181,22 @@ def scalar_prefill(theta: FloatArray, form: Prefill) -> Callable[[int, int, int]
         return float(launch + bound)
 
     return seconds
+
+
+def scalar_work_bound(theta: FloatArray, form: Prefill) -> Callable[[int, int, int], float]:
+    """What `llmsim.curves.headroom.work_bound` says of a pass, without arrays."""
+    floor, prompt, linear, quadratic, *others = theta.tolist()
+    sharpness = others[1] if form.sharpness is None else form.sharpness
+    per_token, per_square = linear / KILO, quadratic / KILO**2
+
+    def bound(prompts: int, tokens: int, squares: int) -> float:
+        work: float = prompt * prompts + per_token * tokens + per_square * squares
+        if work <= floor:
+            share = (work / floor) ** sharpness if floor else 0.0
+            return float(share / (1.0 + share))
+        return float(1.0 / (1.0 + (floor / work) ** sharpness))
+
+    return bound
 
 
 def _scalar_joules(energy: PhaseJoules | None) -> Callable[[int, int, float], float] | None:

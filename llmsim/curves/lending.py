@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmsim.curves.cost import PhaseCurve, QueryCurve
-from llmsim.curves.headroom import LEAST_CELLS, UNITS, Headroom
+from llmsim.curves.headroom import LEAST_CELLS, UNITS, Headroom, applies
 from llmsim.curves.joules import JoulesApart
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.specs.hardware import Hardware
@@ -26,7 +26,9 @@ def with_headroom(
     lent = hardware.headroom
     if lent is None or not isinstance(curve, FittedPhaseCurve) or curve.headroom is not None:
         return curve, {}
-    if not isinstance(curve.energy, JoulesApart) or cells >= LEAST_CELLS:
+    if not isinstance(curve.energy, JoulesApart) or not applies(curve.prefill_time):
+        return curve, {}
+    if cells >= LEAST_CELLS:
         return curve, {}
     told = {"lent_by": hardware.headroom_source}
     limit_w = float(curve.energy.prefill.theta[-1])

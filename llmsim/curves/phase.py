@@ -10,7 +10,7 @@ from llmsim.curves.cost import BoolArray, Cost
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import FloatArray, IntArray
-from llmsim.curves.headroom import Headroom
+from llmsim.curves.headroom import Headroom, work_bound
 from llmsim.curves.joules import Pass, PhaseJoules, Steps
 
 Amount = IntArray | int
@@ -141,7 +141,8 @@ class FittedPhaseCurve:
             if self.headroom is not None:
                 of_steps, _ = self.energy.of_steps(stretch)
                 left_j = self.headroom.limit_w * steps * stretch.mean_s - of_steps
-                prompts, of_pass = self.headroom.repeated(prompts, joules - of_steps, left_j)
+                bound = work_bound(self.prefill_time, b, tokens, squares)
+                prompts, of_pass = self.headroom.repeated(prompts, joules - of_steps, bound, left_j)
                 joules = of_pass + of_steps
         # Prompts may come in several passes, so their number was measured if one of such a length was.
         few = np.minimum(b, self.prompts.least[0])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
 from llmsim.curves.form import Form
-from llmsim.curves.headroom import LEAST_CELLS, Headroom, Mixed, fit_headroom, on_end
+from llmsim.curves.headroom import LEAST_CELLS, Headroom, Mixed, applies, fit_headroom, on_end, work_bound
 from llmsim.curves.joules import JoulesApart, JoulesTogether, Pass, PhaseJoules
 from llmsim.curves.part import Part, Sample, fit_part
 from llmsim.curves.phase import FittedPhaseCurve
@@ -232,7 +232,7 @@ def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Mixed | None:
     Args:
         rows: those that state both phases, and joules.
     """
-    if not (len(rows) and isinstance(curve.energy, JoulesApart)):
+    if not (len(rows) and isinstance(curve.energy, JoulesApart) and applies(curve.prefill_time)):
         return None
     prompts, tokens, squares = prefill_inputs(rows)
     batch, tau_in, steps = rows["batch"], rows["tau_in"], rows["tau_out"] - 1
@@ -241,6 +241,7 @@ def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Mixed | None:
     if decoded.runtime_s is None or decoded.energy_j is None:
         return None
     return Mixed(
+        work_bound(curve.prefill_time, prompts, tokens, squares),
         on_end_s,
         curve.energy.of_passes(Pass(tokens, squares, on_end_s))[0],
         decoded.runtime_s,

@@ -36,11 +36,12 @@ log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
-# Batch, prompt and answer: from so few steps that they leave a pass nothing to spare of the power limit to so
-# many that a long pass has all that there can be; more than the fewest that tell (`curves.headroom`).
+# Batch, prompt and answer: a prompt that the reading of the weights half bounds, then from so few steps that
+# they leave a pass nothing to spare of the power limit to so many that a long one has all that there can be;
+# more than the fewest that tell (`curves.headroom`).
 GENERATIONS = (
-    (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40),
-    (16, 1000, 70), (32, 900, 100),
+    (1, 120, 9), (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60),
+    (8, 1000, 40), (16, 1000, 70), (32, 900, 100),
 )  # fmt: skip
 
 

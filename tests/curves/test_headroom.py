@@ -90,6 +90,8 @@ def test_a_pass_lies_between_full_clocks_and_passes_on_end(curve, tokens, spare_
     seconds, joules = costs.spared(tokens, spare_j)
     assert full[0] - 1e-12 <= seconds <= on_end[0] + 1e-12
     assert full[0] >= TRUE.seconds * on_end[0] - 1e-12
+    if sum(tokens) < 30 and len(tokens) == 1:  # the weights bound it, on which clocks do not act
+        assert full[0] == pytest.approx(on_end[0], rel=0.01)
     assert costs.budget is not None
     # No more is drawn above the limit than there is to spare.
     assert joules - costs.budget.limit_w * seconds <= spare_j + 1e-9
@@ -119,8 +121,9 @@ def test_repeated_passes_come_to_what_single_ones_settle_at(on_end_s, left_j, bu
     for _ in range(2000):
         share = 0.0 if spare_j == 0 else spare_j / (spare_j + above_j)
         spare_j = min(max(spare_j - share * above_j + left_j, 0.0), budget_j)
-    settled = headroom.passes(seconds, joules, np.array([spare_j]))
-    assert headroom.repeated(seconds, joules, np.array([left_j])) == pytest.approx(
+    all_of_it = np.ones(1)
+    settled = headroom.passes(seconds, joules, all_of_it, np.array([spare_j]))
+    assert headroom.repeated(seconds, joules, all_of_it, np.array([left_j])) == pytest.approx(
         np.array(settled), rel=2e-3
     )
 

@@ -115,7 +115,7 @@ def test_generations_are_measured_where_the_levels_of_both_phases_reach():
     assert len(GENERATIONS) > LEAST_CELLS
     assert measured(generation=None) == []
     assert measured(generation=[[2, 64, 8]]) == [(2, 64, 8)]
-    assert measured(prefill_tokens=[1, 512], decode_batch=[1, 8]) == [(1, 250, 9), (1, 500, 13)]
+    assert measured(prefill_tokens=[1, 512], decode_batch=[1, 8]) == [(1, 120, 9), (1, 250, 9), (1, 500, 13)]
     assert measured(decode_batch=[], decode_context=[]) == []
     assert measured(kv_cache=False, tau_in=[8], tau_out=[4]) == [(1, 8, 4)]
     assert load_config(CHOICE).task["generation"] == [list(size) for size in GENERATIONS]
