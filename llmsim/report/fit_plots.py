@@ -28,8 +28,8 @@ NOUNS = {
     "decode": ("time of a decode step", "s"),
     "prefill_energy": ("energy of a prefill", "J"),
     "decode_energy": ("energy of a decode step", "J"),
-    "generation_prefill": ("time of a prefill amid steps", "s"),
-    "generation_energy": ("energy of a generation", "J"),
+    "generation_prefill": ("prefill amid steps", "s"),
+    "generation_energy": ("joules of both", "J"),
 }
 PANEL_IN = (3.9, 3.3)
 PAD_IN = 0.1  # between labels and the figure's edge; twice that between labels and the next panel
