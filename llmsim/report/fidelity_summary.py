@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import llmsim
@@ -72,7 +73,7 @@ def _ranking(found: Sequence[Rows], settings: Settings) -> dict[str, Any]:
         "figure": RANKED,
         "interval_pct": settings.energy_interval_pct,
         "interval_source": source,
-        "order": {side: sorted(rows, key=lambda label: rows[label][0]) for side, rows in sides.items()},
+        "order": {side: sorted(rows, key=lambda label: fmean(rows[label])) for side, rows in sides.items()},
         "pairs": [pair.record() for pair in pairs],
         "alike": ranking.alike(pairs),
     }

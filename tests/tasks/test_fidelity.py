@@ -15,7 +15,7 @@ from rich.console import Console
 
 from llmsim.api import InputError, load_config
 from llmsim.backends import BACKENDS
-from llmsim.report.fidelity_summary import broken
+from llmsim.report.fidelity_summary import RANKED, Settings, broken, summarise
 from llmsim.studies.fidelity import FIGURES
 from llmsim.tasks import TASKS, fidelity_cases, measuring
 from tests.tasks.made_up_card import Pot
@@ -260,6 +260,22 @@ def test_runs_of_several_journals_are_repeats(card, tmp_path):
     assert gap["mean"] == pytest.approx(-2.06, abs=0.01)
     assert 0.1 < gap["half_width"] < 0.5
     assert found["rows"]["optimal"]["parts"]["makespan_s"]["scheduling"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_order_of_policies_is_that_of_their_pairs_over_all_seeds():
+    joules = {"a": [(1.0, 1.0), (9.0, 8.0)], "b": [(2.0, 3.0), (2.0, 3.0)]}
+    found = [
+        {
+            label: {"measured": {RANKED: ours}, "simulated": {RANKED: theirs}, "gap_pct": {}}
+            for label, values in joules.items()
+            for ours, theirs in (values[number],)
+        }
+        for number in range(2)
+    ]
+    ranking = summarise(found, (0, 1), Settings())["ranking"]
+    (pair,) = ranking["pairs"]
+    assert (pair["measured"], pair["simulated"]) == (-3.0, -1.5)
+    assert ranking["order"] == {"measured": ["b", "a"], "simulated": ["b", "a"]}
 
 
 def case(folder, card, targets):
