@@ -88,7 +88,7 @@ class Fidelity:
         energy_interval_pct: half-width of the interval of one measured energy, per cent of it; None: known
             from replications only.
         energy_interval_source: how it is known.
-        targets: the largest gap that a figure may have in any row, per cent, by the figure's dotted key.
+        targets: the largest gap that a figure may have in any row of any seed, per cent, by its dotted key.
         seeds: of the runs, the first of which is shown; empty: the configuration's, and its replications'.
     """
 
