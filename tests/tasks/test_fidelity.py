@@ -199,6 +199,22 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     assert "the gap of round_robin with seed 0 is not known" in (tmp_path / "report.html").read_text()
 
 
+def test_joules_that_were_estimated_are_called_so_wherever_they_are_shown(card, monkeypatch, tmp_path):
+    after = Pot.after
+    monkeypatch.setattr(
+        Pot, "after", lambda *of: [dataclasses.replace(share, method="estimated") for share in after(*of)]
+    )
+    found = card("report=full")
+    found.save(tmp_path)
+    screen = StringIO()
+    found.show(Console(file=screen, width=400))
+    for text in (screen.getvalue(), (tmp_path / "report.html").read_text()):
+        assert "The joules beside the simulated ones are estimated (gpu_boards), not measured." in text
+        assert "energy, estimated" in text
+        assert "energy, measured" not in text
+        assert "makespan, measured" in text
+
+
 def unexplained(node, absent, path=()):
     """Paths of figures that are null and of which nothing says why."""
     if isinstance(node, dict):
