@@ -93,6 +93,16 @@ def _accepted(entry: Entry, workload: Prices) -> tuple[IntArray, dict[str, IntAr
     return served, refused
 
 
+def _as_chosen(policy: OfflinePolicy, prices: Prices, rng: Generator, chosen: Sequence[int]) -> Plan:
+    """What was chosen before; with a certificate where the policy would choose the same by now."""
+    before = Plan(np.array(chosen, dtype=np.int64))
+    try:
+        plan = policy.plan(prices, rng)
+    except InputError:  # what it asks for cannot be had by now, and could be when it was measured
+        return before
+    return plan if np.array_equal(plan.deployment, before.deployment) else before
+
+
 def run_policy(
     entry: Entry,
     workload: Prices,
@@ -128,9 +138,7 @@ def run_policy(
         )
     plan = None
     if isinstance(policy, OfflinePolicy):
-        plan = policy.plan(prices, rng)
-        if chosen is not None and plan.deployment.tolist() != list(chosen):
-            plan = Plan(np.array(chosen, dtype=np.int64))
+        plan = policy.plan(prices, rng) if chosen is None else _as_chosen(policy, prices, rng, chosen)
         route = follow(plan.deployment)
     else:
         route = ask(policy, prices, rng, chosen)
