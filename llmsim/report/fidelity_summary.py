@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import llmsim
@@ -24,7 +26,7 @@ class Settings:
     Attributes:
         energy_interval_pct: half-width of one measured energy, per cent; None: not known.
         energy_interval_source: how it is known.
-        targets: the largest gap, per cent, by the figure's dotted key.
+        targets: the largest gap in any row of any seed, per cent, by the figure's dotted key.
         seeds: of the runs; empty: the configuration's.
     """
 
@@ -35,7 +37,7 @@ class Settings:
 
 
 def summarise(found: Sequence[Rows], every: Sequence[int], settings: Settings) -> dict[str, Any]:
-    """Figures of the first seed, the ranking, the targets, and intervals over all seeds.
+    """Figures of the first seed; the ranking, the targets and intervals over all seeds.
 
     Args:
         found: of each seed, the rows by label, from `studies.fidelity.held`.
@@ -48,7 +50,7 @@ def summarise(found: Sequence[Rows], every: Sequence[int], settings: Settings) -
         "llmsim_version": llmsim.__version__,
         "rows": {label: dict(row) for label, row in first.items()},
         "ranking": _ranking(found, settings),
-        "targets": _targets(first, settings.targets),
+        "targets": _targets(found, every, settings.targets),
         "replications": _replications(found, every),
     }
 
@@ -72,24 +74,29 @@ def _ranking(found: Sequence[Rows], settings: Settings) -> dict[str, Any]:
         "figure": RANKED,
         "interval_pct": settings.energy_interval_pct,
         "interval_source": source,
-        "order": {side: sorted(rows, key=lambda label: rows[label][0]) for side, rows in sides.items()},
+        "order": {side: sorted(rows, key=lambda label: fmean(rows[label])) for side, rows in sides.items()},
         "pairs": [pair.record() for pair in pairs],
         "alike": ranking.alike(pairs),
     }
 
 
-def _targets(rows: Rows, limits: Mapping[str, float]) -> dict[str, Any]:
+def _targets(found: Sequence[Rows], every: Sequence[int], limits: Mapping[str, float]) -> dict[str, Any]:
     """The largest gap of each figure that has a target, and whether it is within; a lacking gap is not."""
     told = {}
     for key, limit in limits.items():
-        gaps = {label: row["gap_pct"][key] for label, row in rows.items()}
-        lacking = [label for label, gap in gaps.items() if gap is None]
-        worst = lacking[0] if lacking else max(gaps, key=lambda label: abs(gaps[label]))
+        gaps = {
+            (label, seed): row["gap_pct"][key]
+            for seed, rows in zip(every, found, strict=True)
+            for label, row in rows.items()
+        }
+        sizes = {place: math.inf if gap is None else abs(gap) for place, gap in gaps.items()}
+        worst = max(sizes, key=sizes.__getitem__)
         told[key] = {
             "limit_pct": limit,
             "worst_pct": gaps[worst],
-            "worst_row": worst,
-            "kept": not lacking and abs(gaps[worst]) <= limit,
+            "worst_row": worst[0],
+            "worst_seed": worst[1],
+            "kept": gaps[worst] is not None and sizes[worst] <= limit,
         }
     return told
 
@@ -116,7 +123,7 @@ def _replications(found: Sequence[Rows], every: Sequence[int]) -> dict[str, Any]
 def broken(summary: Mapping[str, Any]) -> list[str]:
     """What of a comparison is not as it is held to be, a sentence each."""
     told = [
-        f"{key}: the gap of {target['worst_row']} "
+        f"{key}: the gap of {target['worst_row']} with seed {target['worst_seed']} "
         + (
             "is not known"
             if target["worst_pct"] is None

@@ -52,8 +52,9 @@ def gap(value: float | None) -> str:
 def sides(summary: Summary) -> Grid:
     """Each row's figures, measured and simulated."""
     headings = ["policy"]
-    for _, name, _ in TOLD:
-        headings += [f"{name}, measured", "simulated", "%"]
+    for key, name, _ in TOLD:
+        had = summary["energy_method"] if key == "energy_active_j" else "measured"
+        headings += [f"{name}, {had}", "simulated", "%"]
     rows = []
     for label, row in summary["rows"].items():
         cells = [label]
@@ -90,8 +91,8 @@ def parts(summary: Summary) -> Grid:
 def deployments(summary: Summary) -> Grid:
     """Active energy and service of each row's deployments."""
     headings = (
-        "policy", "deployment", "queries", "energy, measured", "simulated", "%", "curve, %", "TTFT, %",
-        "TPOT, %", "latency, %",
+        "policy", "deployment", "queries", f"energy, {summary['energy_method']}", "simulated", "%",
+        "curve, %", "TTFT, %", "TPOT, %", "latency, %",
     )  # fmt: skip
     rows = []
     for label, row in summary["rows"].items():
@@ -126,7 +127,7 @@ def pairs(summary: Summary) -> Grid:
         )
     source = summary["ranking"]["interval_source"]
     note = f"Interval: {source}." if source else "The interval of a measured energy is not known."
-    headings = ("active energy", "measured", "interval", "simulated", "rank")
+    headings = ("active energy", summary["energy_method"], "interval", "simulated", "rank")
     return Grid("Ranking of policies", headings, rows, note)
 
 
@@ -139,6 +140,11 @@ def findings(summary: Summary) -> list[str]:
         f"{gaps['ttft_s.mean']}, mean TPOT {gaps['tpot_s.mean']}, latency p99 {gaps['latency_s.p99']} from "
         "measured."
     ]
+    if summary["energy_method"] != "measured":
+        told.append(
+            f"The joules beside the simulated ones are {summary['energy_method']} "
+            f"({summary['energy_scope']}), not measured."
+        )
     alike = summary["ranking"]["alike"]
     if alike is not None:
         otherwise = "policies rank alike" if alike else "not all policies rank alike"

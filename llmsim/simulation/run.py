@@ -78,6 +78,31 @@ def admit(prices: Prices) -> tuple[IntArray, dict[str, IntArray]]:
     return np.flatnonzero(fits), ({reason: refused} if len(refused) else {})
 
 
+def _accepted(entry: Entry, workload: Prices) -> tuple[IntArray, dict[str, IntArray]]:
+    """The queries that a policy serves, and the others, by reason; raises as `run_policy` does."""
+    served, refused = admit(workload)
+    if not isinstance(entry.policy, Selective):
+        return served, refused
+    accepted = entry.policy.accepts(workload)
+    left_out = served[~accepted[served]]
+    if len(left_out):
+        refused = {**refused, f"does not fit {entry.label}": left_out}
+    served = served[accepted[served]]
+    if not len(served):
+        raise InputError(f"{entry.label}: no query fits. Choose a model with a longer context.")
+    return served, refused
+
+
+def _as_chosen(policy: OfflinePolicy, prices: Prices, rng: Generator, chosen: Sequence[int]) -> Plan:
+    """What was chosen before; with a certificate where the policy would choose the same by now."""
+    before = Plan(np.array(chosen, dtype=np.int64))
+    try:
+        plan = policy.plan(prices, rng)
+    except InputError:  # what it asks for cannot be had by now, and could be when it was measured
+        return before
+    return plan if np.array_equal(plan.deployment, before.deployment) else before
+
+
 def run_policy(
     entry: Entry,
     workload: Prices,
@@ -104,15 +129,7 @@ def run_policy(
             met, or other queries were chosen for.
     """
     policy, label = entry.policy, entry.label
-    served, refused = admit(workload)
-    if isinstance(policy, Selective):
-        accepted = policy.accepts(workload)
-        left_out = served[~accepted[served]]
-        if len(left_out):
-            refused = {**refused, f"does not fit {label}": left_out}
-        served = served[accepted[served]]
-        if not len(served):
-            raise InputError(f"{label}: no query fits. Choose a model with a longer context.")
+    served, refused = _accepted(entry, workload)
     prices = workload.take(served)
     if chosen is not None and len(chosen) != len(served):
         raise InputError(
@@ -121,9 +138,7 @@ def run_policy(
         )
     plan = None
     if isinstance(policy, OfflinePolicy):
-        plan = policy.plan(prices, rng)
-        if chosen is not None and plan.deployment.tolist() != list(chosen):
-            plan = Plan(np.array(chosen, dtype=np.int64))
+        plan = policy.plan(prices, rng) if chosen is None else _as_chosen(policy, prices, rng, chosen)
         route = follow(plan.deployment)
     else:
         route = ask(policy, prices, rng, chosen)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from llmsim.curves.cost import BoolArray
 from llmsim.simulation.ledger import Ledger
 from llmsim.simulation.metrics import PERCENTILES, latency_s, spread, tpot_s, ttft_s
 from llmsim.simulation.pieces import Piece
@@ -17,7 +18,7 @@ from llmsim.simulation.run import Run
 Figures = dict[str, Any]
 # What has a gap, by dotted key.
 FIGURES = (
-    *("energy_active_j", "makespan_s", "serving_s"),
+    *("makespan_s", "energy_active_j", "serving_s"),
     *(
         f"{time}.{of}"
         for time in ("ttft_s", "tpot_s", "latency_s")
@@ -90,28 +91,25 @@ def held(row: Row) -> Figures:
 
 def side(ledger: Ledger, start_s: float) -> Figures:
     """The figures of one run that are held against the other's."""
-    return {
-        "served": len(ledger.arrival_s),
-        "energy_active_j": _known(float(ledger.energy_j.sum())),
-        "makespan_s": ledger.end_of_run_s - start_s,
-        "serving_s": _serving_s(ledger),
-        "ttft_s": spread(ttft_s(ledger)),
-        "tpot_s": spread(tpot_s(ledger)),
-        "latency_s": spread(latency_s(ledger)),
-    }
+    here = np.ones(len(ledger.arrival_s), dtype=bool)
+    return {"makespan_s": ledger.end_of_run_s - start_s, **_figures(ledger, here, _serving_s(ledger))}
 
 
 def _by_deployment(ledger: Ledger) -> Iterator[Figures]:
     for index in range(len(ledger.deployments)):
-        here = ledger.deployment == index
-        yield {
-            "served": int(here.sum()),
-            "energy_active_j": _known(float(ledger.energy_j[here].sum())),
-            "serving_s": _serving_s(ledger, index),
-            "ttft_s": spread(ttft_s(ledger)[here]),
-            "tpot_s": spread(tpot_s(ledger)[here]),
-            "latency_s": spread(latency_s(ledger)[here]),
-        }
+        yield _figures(ledger, ledger.deployment == index, _serving_s(ledger, index))
+
+
+def _figures(ledger: Ledger, here: BoolArray, serving_s: float) -> Figures:
+    """Figures of the queries that are chosen, shape (n,)."""
+    return {
+        "served": int(here.sum()),
+        "energy_active_j": _known(float(ledger.energy_j[here].sum())),
+        "serving_s": serving_s,
+        "ttft_s": spread(ttft_s(ledger)[here]),
+        "tpot_s": spread(tpot_s(ledger)[here]),
+        "latency_s": spread(latency_s(ledger)[here]),
+    }
 
 
 def gap_pct(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> dict[str, float | None]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 from llmsim.simulation.replications import paired
@@ -69,13 +70,13 @@ def pairs(
         one, other = measured[first], measured[second]
         half_width: float | None = None
         if interval_pct is not None:
-            half_width = interval_pct / 100.0 * math.hypot(_mean(one), _mean(other))
+            half_width = interval_pct / 100.0 * math.hypot(fmean(one), fmean(other))
         elif len(one) > 1:
             half_width = paired(other, one, LEVEL).half_width
         found.append(
             Pair(
-                first, second, _mean(other) - _mean(one),
-                _mean(simulated[second]) - _mean(simulated[first]), half_width,
+                first, second, fmean(other) - fmean(one),
+                fmean(simulated[second]) - fmean(simulated[first]), half_width,
             )
         )  # fmt: skip
     return found
@@ -85,7 +86,3 @@ def alike(found: Sequence[Pair]) -> bool | None:
     """Whether all pairs whose measured difference exceeds its interval rank alike; None: none is known to."""
     clear = [pair.alike for pair in found if pair.exceeds]
     return all(clear) if clear else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

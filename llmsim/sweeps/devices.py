@@ -11,6 +11,8 @@ from llmsim.errors import InputError
 _LAUNCHER = "hydra/launcher="
 # Runs the jobs of a sweep one after the other.
 _SERIAL = "basic"
+# Run nothing: the one computes, the other plays whole journals, whatever deployments' own backends are.
+_NO_DEVICE = ("simulator", "recorded")
 
 
 def refuse_sharing(words: Sequence[str]) -> None:
@@ -25,11 +27,18 @@ def refuse_sharing(words: Sequence[str]) -> None:
     launchers = [word.removeprefix(_LAUNCHER) for word in words if word.startswith(_LAUNCHER)]
     if not launchers or launchers[-1] == _SERIAL:
         return
-    chosen = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("backend=")]
+    options = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("backend=")]
+    chosen = ",".join(options).split(",")
+    if chosen == ["recorded"]:
+        return
     own = [word for word in words if word.lstrip("+").startswith("backends")]
     named = [name for name in re.findall(r"\w+", " ".join(own)) if name in BACKENDS.names()]
-    for name in [*",".join(chosen).split(","), *named]:
-        if name and name != "simulator" and getattr(BACKENDS.find(name), "method", "measured") == "measured":
+    for name in [*chosen, *named]:
+        if (
+            name
+            and name not in _NO_DEVICE
+            and getattr(BACKENDS.find(name), "method", "measured") == "measured"
+        ):
             raise InputError(
                 f"backend={name} measures, and {_LAUNCHER}{launchers[-1]} runs jobs at the same time: on one "
                 f"device they would measure each other. Use {_LAUNCHER}{_SERIAL}."

@@ -88,7 +88,7 @@ class Fidelity:
         energy_interval_pct: half-width of the interval of one measured energy, per cent of it; None: known
             from replications only.
         energy_interval_source: how it is known.
-        targets: the largest gap that a figure may have in any row, per cent, by the figure's dotted key.
+        targets: the largest gap that a figure may have in any row of any seed, per cent, by its dotted key.
         seeds: of the runs, the first of which is shown; empty: the configuration's, and its replications'.
     """
 
@@ -152,11 +152,12 @@ def compare(
     queries, fleet = workload_of(config, every[0]), fleet_of(config, progress)
     by_simulator = Contest(simulating(config), asked, fleet, BACKENDS.build("simulator"))
     contests = by_simulator, Contest(config, asked, fleet, backend)
-    found: list[list[Row]] = []
     rows, played = both(contests, queries, every[0], progress)
-    found.append(rows)
+    found = [rows]
     for seed in every[1:]:
-        found.append(both(contests, workload_of(config, seed), seed, progress)[0])
+        # Of the journal as it is in the end: what is said of it is then said again when it is played.
+        again, played = both(contests, workload_of(config, seed), seed, progress)
+        found.append(again)
     summary = summarise([{row.label: held(row) for row in one} for one in found], every, settings)
     summary |= _facts(config, fleet, queries, played, case)
     return Compared(summary, rows, both_queries(rows, queries), pieces_table(rows), config)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from llmsim.api import InputError, load_config
 from llmsim.backends import BACKENDS
-from llmsim.report.fidelity_summary import broken
+from llmsim.report.fidelity_summary import RANKED, Settings, broken, summarise
 from llmsim.studies.fidelity import FIGURES
 from llmsim.tasks import TASKS, fidelity_cases, measuring
 from tests.tasks.made_up_card import Pot
@@ -196,7 +196,23 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     assert found.summary["ranking"]["alike"] is None
     llama, bloom = (one["parts"]["energy_active_j"] for one in row["deployments"].values())
     assert (llama["curve"] < 0, bloom) == (True, None)
-    assert "the gap of round_robin is not known" in (tmp_path / "report.html").read_text()
+    assert "the gap of round_robin with seed 0 is not known" in (tmp_path / "report.html").read_text()
+
+
+def test_joules_that_were_estimated_are_called_so_wherever_they_are_shown(card, monkeypatch, tmp_path):
+    after = Pot.after
+    monkeypatch.setattr(
+        Pot, "after", lambda *of: [dataclasses.replace(share, method="estimated") for share in after(*of)]
+    )
+    found = card("report=full")
+    found.save(tmp_path)
+    screen = StringIO()
+    found.show(Console(file=screen, width=400))
+    for text in (screen.getvalue(), (tmp_path / "report.html").read_text()):
+        assert "The joules beside the simulated ones are estimated (gpu_boards), not measured." in text
+        assert "energy, estimated" in text
+        assert "energy, measured" not in text
+        assert "makespan, measured" in text
 
 
 def unexplained(node, absent, path=()):
@@ -260,6 +276,29 @@ def test_runs_of_several_journals_are_repeats(card, tmp_path):
     assert gap["mean"] == pytest.approx(-2.06, abs=0.01)
     assert 0.1 < gap["half_width"] < 0.5
     assert found["rows"]["optimal"]["parts"]["makespan_s"]["scheduling"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_order_of_policies_and_what_gaps_are_held_to_are_of_all_seeds():
+    joules = {"a": [(1.0, 1.0), (9.0, 9.9)], "b": [(2.0, 2.1), (2.0, 2.1)]}
+    found = [
+        {
+            label: {
+                "measured": {RANKED: ours},
+                "simulated": {RANKED: theirs},
+                "gap_pct": {RANKED: 100 * (theirs - ours) / ours},
+            }
+            for label, values in joules.items()
+            for ours, theirs in (values[number],)
+        }
+        for number in range(2)
+    ]
+    summary = summarise(found, (7, 8), Settings(targets={RANKED: 6}))
+    (pair,) = summary["ranking"]["pairs"]
+    assert (pair["measured"], pair["simulated"]) == pytest.approx((-3.0, -3.35))
+    assert summary["ranking"]["order"] == {"measured": ["b", "a"], "simulated": ["b", "a"]}
+    worst = {"worst_pct": pytest.approx(10), "worst_row": "a", "worst_seed": 8, "kept": False}
+    assert summary["targets"][RANKED] == {"limit_pct": 6, **worst}
+    assert broken(summary) == ["energy_active_j: the gap of a with seed 8 is +10.00 %, and is held to 6 %"]
 
 
 def case(folder, card, targets):

@@ -185,6 +185,12 @@ def test_a_whole_run_stays_what_it_was_where_the_policy_would_choose_otherwise_n
     monkeypatch.setattr(Optimal, "plan", lambda *_: Plan(np.zeros(len(routes["chosen"]), dtype=np.int64)))
     again = evaluate(wanted())
     assert again.queries.equals(first.queries)
+
+    def cannot(*_):
+        raise InputError("no plan keeps the limits by the curves of today")
+
+    monkeypatch.setattr(Optimal, "plan", cannot)
+    assert evaluate(wanted()).queries.equals(first.queries)
     journal.write_text(journal.read_text().replace('"chosen": [', '"chosen": [1, '))
     with pytest.raises(InputError, match="queries were measured"):
         evaluate(wanted())

@@ -131,7 +131,9 @@ class OpenAIEngine:
         if not self._open:
             raise InputError("This engine is closed.")
         self.expect(tau_in, tau_out)
-        prompts = [self._prompts.of(tokens) for tokens in tau_in]
+        # The same batch has the same prompts; no other query does, so that a prefix cache is of no use.
+        first = zlib.crc32(f"{tuple(tau_in)} {tuple(tau_out)}".encode())
+        prompts = [self._prompts.of(tokens, first + place) for place, tokens in enumerate(tau_in)]
         with ThreadPoolExecutor(len(prompts)) as pool:
             answers = self._client.together(pool, prompts, tau_out)
         for answer, asked_in, asked_out in zip(answers, tau_in, tau_out, strict=True):

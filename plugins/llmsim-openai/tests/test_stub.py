@@ -66,6 +66,16 @@ def test_prompts_have_exactly_the_tokens_asked_for_as_numbers_or_as_words(does, 
         served.serve((2,), (1,))
 
 
+def test_no_query_of_a_run_has_the_prompt_of_another_but_in_a_batch_that_comes_again(does, url):
+    served = engine(url)
+    for tau_in, tau_out in (((9, 9, 20), (3, 3, 2)), ((9,), (3,)), ((9,), (4,)), ((9, 20), (3, 2))):
+        served.serve(tau_in, tau_out)
+    prompts = [tuple(body["prompt"][:4]) for body in does.bodies[1:]]  # the first asks for no batch
+    assert len(set(prompts)) == len(prompts) == 7
+    served.serve((9,), (3,))
+    assert tuple(does.bodies[-1]["prompt"][:4]) == prompts[3]
+
+
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
