@@ -121,7 +121,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
         elif "@" in key and bare.startswith(tuple(f"{name}." for name in _BY_DEPLOYMENT)):
             words.append(_as_mapping(bare, value))
         elif bare == "runs":
-            words.append(f"task.runs={value}")
+            words.append(f"task.runs={value if value.startswith('[') else f'[{value}]'}")
         elif _is_open(bare):
             words.append(f"++{bare}={value}")
         else:
