@@ -47,7 +47,8 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
 
     Raises:
         InputError: an entry of what does not exist, a backend or a setting that is not known, backends that
-            measure beside one that does not, or two meters for one device.
+            measure beside one that does not, two meters for one device, or several deployments for a backend
+            that serves one.
     """
     check_names(config)
     built = {_key(config.backend): backend}
@@ -65,7 +66,9 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
                 "Choose a measuring backend for all, or none."
             )
         found.append(own)
-    _one_meter_a_device(found, [item.name for item in deployments])
+    names = [item.name for item in deployments]
+    _one_meter_a_device(found, names)
+    _one_deployment_each(found, names)
     return found
 
 
@@ -152,6 +155,17 @@ def _one_meter_a_device(found: Sequence[Own], names: Sequence[str]) -> None:
             raise InputError(
                 f"meters: {other} and {name} run on one device ({own.device}) and have different meters, "
                 f"{before.meter.get('name')} and {own.meter.get('name')}. Give them the same."
+            )
+
+
+def _one_deployment_each(found: Sequence[Own], names: Sequence[str]) -> None:
+    for own in found:
+        theirs = [name for other, name in zip(found, names, strict=True) if other.backend is own.backend]
+        why = getattr(own.backend, "serves_one", None)
+        if why is not None and len(theirs) > 1:
+            raise InputError(
+                f"{', '.join(theirs)}: {why} Choose one model= and hardware=, or give each settings of its "
+                f"own, such as backends.{theirs[0].partition('@')[0]}.<setting>=."
             )
 
 
