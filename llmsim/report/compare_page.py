@@ -87,7 +87,7 @@ def render(compared: Compared, plots: Sequence[Plot] = ()) -> str:
         *(picture(plot.title, plot.caption, (plot.svg, plot.png)) for plot in plots),
         "<h2>Figures</h2>",
         runs_table(compared.rows, compared.names),
-        f"<h2>Paired differences from {escape(compared.names[0])}</h2>",
+        f"<h2>Paired differences from run {escape(compared.names[0])}</h2>",
         sortable_table([Heading(text) for text in HEADINGS], rows),
         f'<p class="soft">{escape(NOTE)}</p>',
         f"<footer>llmsim {llmsim.__version__}</footer>",
