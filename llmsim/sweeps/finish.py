@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from llmsim.arguments import Value
 from llmsim.report.sweep_chart import RunPoint, draw_sweep, pareto
 from llmsim.report.sweep_page import RunRow, SweepPage, write_page
 from llmsim.sweeps.command import Command
@@ -14,6 +15,8 @@ from llmsim.sweeps.table import CSV, PARQUET, collect, varied, words, write
 from llmsim.tasks.objective import BEYOND
 
 PAGE = "report.html"
+# Signs of a point's name in the plot; of a run with more to say only the number stands there.
+_LONGEST_LABEL = 28
 
 
 def finish(folder: Path) -> list[str]:
@@ -47,10 +50,17 @@ def points_of(done: Sequence[Record]) -> list[RunPoint]:
     for record in done:
         energy, latency = (record.figures.get(k) for k in ("energy_active_per_query_j", "latency_p99_s"))
         if energy is not None and latency is not None:
-            label = " ".join(str(record.overrides[key]) for key in keys if key in record.overrides)
+            label = " ".join(_short(record.overrides[key]) for key in keys if key in record.overrides)
+            if len(label) > _LONGEST_LABEL:
+                label = f"run {record.run}"
             accuracy = record.figures.get("accuracy_pct")
             found.append(RunPoint(record.run, label or str(record.run), energy, accuracy, latency))
     return found
+
+
+def _short(value: Value) -> str:
+    """A setting beside a point: a search tries numbers of seventeen digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _found(command: Command, done: Sequence[Record]) -> str:
