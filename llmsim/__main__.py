@@ -20,8 +20,6 @@ _INTERRUPTED = 130
 _STOPPED = "The sweep was stopped. What had ended is kept; the same command with resume=true runs the rest."
 # Columns of a table that goes to a file or a pipe.
 _WIDTH = 120
-# Failed runs of a sweep that the screen names.
-_MOST_NAMED = 20
 # Flags of Hydra's after which the next word is not an override.
 _FLAGS_WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn"),
@@ -88,8 +86,8 @@ def _sweep(words: list[str]) -> list[str]:
     from llmsim.sweeps.devices import refuse_sharing
     from llmsim.sweeps.finish import finish
     from llmsim.sweeps.job import job
-    from llmsim.sweeps.screen import line
-    from llmsim.sweeps.table import failed_of
+    from llmsim.sweeps.screen import failures
+    from llmsim.sweeps.table import FAILED_CSV, failed_of
 
     refuse_sharing(words)
     try:
@@ -106,9 +104,7 @@ def _sweep(words: list[str]) -> list[str]:
             sys.exit(_INTERRUPTED)
         raise
     folder = folder_of(words)
-    failed = [] if folder is None else failed_of(folder)
-    more = [f"and {len(failed) - _MOST_NAMED} more: {folder}/failed.csv"] if len(failed) > _MOST_NAMED else []
-    return [*(line(record) for record in failed[:_MOST_NAMED]), *more]
+    return [] if folder is None else failures(failed_of(folder), str(folder / FAILED_CSV))
 
 
 def _job(composed: DictConfig, failures: list[str]) -> float:

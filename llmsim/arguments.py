@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from math import isfinite
@@ -37,6 +38,8 @@ _BY_DEPLOYMENT = ("fleet.deployments", "backends", "meters")
 # Words that a sweep has unless others are given; they say nothing of a run.
 ADDED = ("baselines=[]", "report=figures")
 _CONFIG_DIR = ("--config-dir", "-cd")
+# How Hydra writes signs of its own grammar in the words of a sweep's run, such as the colons of an address.
+_ESCAPED = re.compile(r"\\([\\()\[\]{}:=,\s])")
 # Groups that may be left empty.
 _MAY_BE_NULL = ("experiment",)
 
@@ -121,7 +124,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
         elif "@" in key and bare.startswith(tuple(f"{name}." for name in _BY_DEPLOYMENT)):
             words.append(_as_mapping(bare, value))
         elif bare == "runs":
-            words.append(f"task.runs={value}")
+            words.append(f"task.runs={value if value.startswith('[') else f'[{value}]'}")
         elif _is_open(bare):
             words.append(f"++{bare}={value}")
         else:
@@ -239,6 +242,8 @@ def overrides_of(words: Sequence[str]) -> dict[str, Value]:
 
     >>> overrides_of(["policy=optimal", "++policy.zeta=0.5", "seed=3"])
     {'policy': 'optimal', 'policy.zeta': 0.5, 'seed': 3}
+    >>> overrides_of([r"backend.url=http\\://localhost\\:8000/v1"])
+    {'backend.url': 'http://localhost:8000/v1'}
     """
     pairs = (word.partition("=")[::2] for word in words if word not in ADDED)
     return {key.lstrip("+~"): _typed(value) for key, value in pairs}
@@ -251,4 +256,4 @@ def _typed(text: str) -> Value:
         except ValueError:
             continue
         return number if isfinite(number) else text
-    return text
+    return _ESCAPED.sub(r"\1", text)

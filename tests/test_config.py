@@ -34,6 +34,7 @@ from llmsim.errors import InputError
             ["-m", "seed=1", "baselines=[]", "report=figures", "--cfg", "job"],
         ),
         (["task=compare", "runs=[a,b]"], ["task=compare", "task.runs=[a,b]"]),
+        (["task=compare", "runs=a"], ["task=compare", "task.runs=[a]"]),
     ],
 )
 def test_words_become_one_form(words, expected):

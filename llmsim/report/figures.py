@@ -18,6 +18,7 @@ ENERGY: Ladder = (
 POWER: Ladder = ((1e-3, "mW"), (1.0, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW"))
 TIME: Ladder = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 PERCENT: Ladder = ((1.0, "%"),)
+POINTS: Ladder = ((1.0, "points"),)  # of per cent
 COUNT: Ladder = ((1.0, ""),)
 
 SIGNIFICANT = 4

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+_TEXT = ' class="text"'
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -33,8 +35,10 @@ def sortable_table(
         rows: cells, one a column.
         marked: numbers of the rows that are set apart.
     """
+    rows = list(rows)
+    texts = [bool(rows) and all(row[c].number is None for row in rows) for c in range(len(headings))]
     head = "".join(
-        f'<th scope="col" data-column="{c}" title="{escape(heading.meaning)}">'
+        f'<th{_TEXT if texts[c] else ""} scope="col" data-column="{c}" title="{escape(heading.meaning)}">'
         f'<button type="button">{escape(heading.text)}</button></th>'
         for c, heading in enumerate(headings)
     )
@@ -50,7 +54,7 @@ def sortable_table(
 
 
 def _cell(cell: Cell) -> str:
-    kind = ' class="text"' if cell.number is None else ""
+    kind = _TEXT if cell.number is None else ""
     return f"<td{kind}{_value(cell)}>{escape(cell.text)}</td>"
 
 

@@ -75,12 +75,14 @@ class SweepPage:
         alike: settings that all runs share.
         rows: the runs that are done.
         failed: number, settings as words, status and reason of each that is not.
+        found: what a search found, where the sweep is one.
     """
 
     command: Sequence[str]
     alike: Mapping[str, Value]
     rows: Sequence[RunRow]
     failed: Sequence[tuple[str, str, str, str]]
+    found: str = ""
 
 
 def write_page(page: SweepPage, plots: Sequence[Plot], path: Path) -> None:
@@ -110,6 +112,7 @@ def render(page: SweepPage, plots: Sequence[Plot]) -> str:
         f"<h1>{spaced(headline)}</h1>",
         f'<p class="soft">llmsim -m {escape(" ".join(page.command))}</p>',
         f'<div class="tiles">{"".join(tile(*pair) for pair in tiles)}</div>',
+        f"<p>{spaced(page.found)}</p>" if page.found else "",
         *(picture(plot.title, plot.caption, (plot.svg, plot.png)) for plot in plots),
     ]
     if page.rows:
@@ -122,8 +125,8 @@ def render(page: SweepPage, plots: Sequence[Plot]) -> str:
     return document(f"llmsim: {headline}", "\n".join(body))
 
 
-def runs_table(rows: Sequence[RunRow]) -> str:
-    """The runs, sortable by each setting and figure."""
+def runs_table(rows: Sequence[RunRow], names: Sequence[str] = ()) -> str:
+    """The runs, sortable by each setting and figure; by names of their own, where given, or by number."""
     settings = list(dict.fromkeys(key for row in rows for key in row.settings))
     shown = [column for column in COLUMNS if any(row.figures.get(column.key) is not None for row in rows)]
     scales = [figures.common_scale([_figure(row, c) for row in rows], c.ladder) for c in shown]
@@ -133,8 +136,9 @@ def runs_table(rows: Sequence[RunRow]) -> str:
         for column, scale in zip(shown, scales, strict=True)
     ]
     lines = []
-    for row in rows:
-        cells = [Cell(str(row.run), float(row.run)), *(_setting(row.settings.get(key)) for key in settings)]
+    for place, row in enumerate(rows):
+        run = Cell(names[place]) if names else Cell(str(row.run), float(row.run))
+        cells = [run, *(_setting(row.settings.get(key)) for key in settings)]
         for column, scale in zip(shown, scales, strict=True):
             value = _figure(row, column)
             text = figures.count(value) if column.ladder is COUNT else scale.text(value)

@@ -30,7 +30,7 @@ class SweepTable(Callback):
         job_return.cfg = job_return.hydra_cfg = None  # Hydra keeps them of every job until the sweep ends
         if config.hydra.mode != RunMode.MULTIRUN and config.hydra.job.get("num") is None:
             return
-        from llmsim.sweeps.record import Record
+        from llmsim.sweeps.record import Record, kept
         from llmsim.sweeps.screen import line
         from llmsim.sweeps.table import append
 
@@ -39,7 +39,7 @@ class SweepTable(Callback):
         if record is None:
             return
         append(record, place.parents[len(Path(str(config.hydra.sweep.subdir)).parts) - 1])
-        print(line(record), flush=True)
+        print(line(record, kept(place)), flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write what shows all runs: tables, plot, page."""

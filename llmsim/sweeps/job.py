@@ -52,7 +52,9 @@ def job(composed: DictConfig) -> float:
         record = Record(number, overrides, FAILED, str(error))
     except Exception as error:
         log.exception("failed unexpectedly")
-        said = f"a bug in llmsim: {type(error).__name__}: {error}. Its traceback is in the run's llmsim.log."
+        said = (
+            f"a bug in llmsim or a plug-in: {type(error).__name__}: {error}. Traceback: the run's llmsim.log."
+        )
         record = Record(number, overrides, FAILED, said)
     _settle()
     seconds = time.perf_counter() - start

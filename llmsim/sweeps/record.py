@@ -54,6 +54,15 @@ class Record:
             return None
 
 
+def kept(folder: Path) -> bool:
+    """Whether a run's record is older than its job, which found it done and left it."""
+    try:
+        begun = (folder / ".hydra" / "overrides.yaml").stat().st_mtime_ns
+        return (folder / FILE).stat().st_mtime_ns < begun
+    except OSError:
+        return False
+
+
 def finite(value: float) -> float | None:
     """The number, or None for one that is not finite."""
     return value if math.isfinite(value) else None

@@ -14,6 +14,7 @@ from llmsim.errors import InputError
 from llmsim.report.compare_page import NOTE, Compared, render, table
 from llmsim.report.main_figures import figures_of
 from llmsim.report.paired import Difference, differences, same_queries
+from llmsim.report.sweep_chart import RunPoint, draw_sweep
 from llmsim.report.sweep_page import RunRow
 from llmsim.tasks.inputs import Progress
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1  # of compare.json
+# Runs without a result that a sentence names.
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,18 @@ class Comparison:
         return float("nan")
 
     def save(self, folder: Path) -> None:
-        """Write `compare.json` and the page."""
+        """Write `compare.json`, the plot and the page."""
         from llmsim.report.write import write_json
 
         write_json(self.summary, folder / "compare.json")
-        (folder / "report.html").write_text(render(self.compared), encoding="utf-8", newline="\n")
+        plots = draw_sweep(_points(self.compared), folder / "plots")
+        (folder / "report.html").write_text(render(self.compared, plots), encoding="utf-8", newline="\n")
 
     def show(self, console: Any) -> None:
         """Print the differences."""
         console.print(table(self.compared))
-        console.print(NOTE, highlight=False, soft_wrap=True)
+        for sentence in (*self.compared.left_out, NOTE):
+            console.print(sentence, highlight=False, soft_wrap=True)
 
 
 @dataclass
@@ -92,7 +97,10 @@ class Compare:
             RunRow(place, own, figures_of(summary), False)
             for place, (own, summary) in enumerate(zip(_varied(settings), summaries, strict=True))
         ]
-        return Comparison(Compared(names, rows, found), _summary(names, folders, rows, found))
+        left_out = [said for name in self.runs if (said := _left_out(Path(name)))]
+        places = [str(folder) for folder in folders]
+        compared = Compared(names, places, rows, found, left_out)
+        return Comparison(compared, _summary(compared))
 
 
 def _runs_in(folder: Path) -> list[Path]:
@@ -107,8 +115,31 @@ def _runs_in(folder: Path) -> list[Path]:
             place.name,
         ),
     )
+    if not found and (folder / ".hydra").is_dir():
+        raise InputError(f"{folder}: this run did not end well: no summary.json. See its llmsim.log.")
     if not found:
         raise InputError(f"{folder}: no run (a folder with summary.json), nor a sweep's folder.")
+    return found
+
+
+def _left_out(folder: Path) -> str:
+    """Which runs of a sweep have no result; empty where all have, or for a run's own folder."""
+    begun = [file.parent.name for file in folder.glob("*/.hydra")]
+    lost = [name for name in begun if not (folder / name / "summary.json").is_file()]
+    if not lost:
+        return ""
+    named = ", ".join(sorted(lost, key=lambda name: (len(name), name))[:_MOST_NAMED])
+    more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+    return f"Left out, as they have no summary.json, runs of {folder}: {named}{more}."
+
+
+def _points(compared: Compared) -> list[RunPoint]:
+    """Where each run stands that has an energy and a latency."""
+    found = []
+    for name, row in zip(compared.names, compared.rows, strict=True):
+        energy, latency = (row.figures.get(key) for key in ("energy_active_per_query_j", "latency_p99_s"))
+        if energy is not None and latency is not None:
+            found.append(RunPoint(row.run, name, energy, row.figures.get("accuracy_pct"), latency))
     return found
 
 
@@ -150,28 +181,25 @@ def _varied(settings: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
     return [{key: own.get(key) for key in kept} for own in settings]
 
 
-def _summary(
-    names: Sequence[str],
-    folders: Sequence[Path],
-    rows: Sequence[RunRow],
-    found: dict[str, dict[str, Difference] | str],
-) -> dict[str, Any]:
+def _summary(compared: Compared) -> dict[str, Any]:
+    parts = zip(compared.names, compared.folders, compared.rows, strict=True)
     return {
         "schema_version": SCHEMA_VERSION,
         "note": NOTE,
         "runs": [
             {
                 "name": name,
-                "folder": str(folder),
+                "folder": folder,
                 "settings": dict(row.settings),
                 "figures": dict(row.figures),
             }
-            for name, folder, row in zip(names, folders, rows, strict=True)
+            for name, folder, row in parts
         ],
+        "left_out": list(compared.left_out),
         "differences": {
             name: item
             if isinstance(item, str)
             else {key: asdict(apart) | {"percent": apart.percent} for key, apart in item.items()}
-            for name, item in found.items()
+            for name, item in compared.differences.items()
         },
     }

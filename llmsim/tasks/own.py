@@ -52,7 +52,8 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
 
     Raises:
         InputError: an entry of what does not exist, a backend or a setting that is not known, backends that
-            measure beside one that does not, two meters for one device, or two names for one GPU.
+            measure beside one that does not, two meters for one device, two names for one GPU, or several
+            deployments for a backend that serves one.
     """
     check_names(config)
     built = {_key(config.backend): backend}
@@ -72,6 +73,7 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
         found.append(own)
     names = [item.name for item in deployments]
     _one_meter_a_device(found, names)
+    _one_deployment_each(found, names)
     _one_name_a_gpu(found, names)
     return found
 
@@ -159,6 +161,17 @@ def _one_meter_a_device(found: Sequence[Own], names: Sequence[str]) -> None:
             raise InputError(
                 f"meters: {other} and {name} run on one device ({own.device}) and have different meters, "
                 f"{before.meter.get('name')} and {own.meter.get('name')}. Give them the same."
+            )
+
+
+def _one_deployment_each(found: Sequence[Own], names: Sequence[str]) -> None:
+    for own in found:
+        theirs = [name for other, name in zip(found, names, strict=True) if other.backend is own.backend]
+        why = getattr(own.backend, "serves_one", None)
+        if why is not None and len(theirs) > 1:
+            raise InputError(
+                f"{', '.join(theirs)}: {why} Choose one model= and hardware=, or give each settings of its "
+                f"own, such as backends.{theirs[0].partition('@')[0]}.<setting>=."
             )
 
 

@@ -22,8 +22,10 @@ from llmsim.config import from_composed, load_config
 from llmsim.errors import InputError
 from llmsim.report.sweep_chart import RunPoint, pareto
 from llmsim.sweeps.command import Command, folder_of, note, resumed
+from llmsim.sweeps.finish import finish, points_of
 from llmsim.sweeps.loader import QuickLoader
-from llmsim.sweeps.record import DONE, Record
+from llmsim.sweeps.record import DONE, FAILED, Record
+from llmsim.sweeps.screen import failures
 from llmsim.sweeps.table import append, columns
 from llmsim.sweeps.warm import Common, execute
 from llmsim.tasks.objective import BEYOND, Objective
@@ -141,3 +143,36 @@ def test_a_record_survives_its_file_and_one_that_is_broken_is_none(tmp_path):
     assert Record.read(tmp_path) == record
     (tmp_path / "run.json").write_text("{")
     assert Record.read(tmp_path) is None
+
+
+def searched(n, zeta, objective, note="short"):
+    figures = {"energy_active_per_query_j": 10.0 + n, "latency_p99_s": 1.0, "accuracy_pct": 57.0}
+    return Record(n, {"policy.zeta": zeta, "note": note}, DONE, "", objective, figures)
+
+
+def test_a_search_ends_with_its_best_run_or_says_that_none_keeps_the_limits(tmp_path):
+    note(["policy.zeta=interval(0,1)"], ["hydra/sweeper=optuna"], tmp_path)
+    said = []
+    for n, objective in enumerate((2 * BEYOND, 5.0)):
+        (tmp_path / str(n) / ".hydra").mkdir(parents=True)
+        (tmp_path / str(n) / ".hydra" / "overrides.yaml").touch()
+        searched(n, 0.1 + n / 3, objective).write(tmp_path / str(n))
+        said.append(finish(tmp_path)[-1])
+    assert said[0] == "No run keeps the limits of objective.at_least and objective.at_most."
+    assert said[1].startswith("Least objective: run 1: policy.zeta=0.43333333333333335: ")
+    assert said[1] in (tmp_path / "report.html").read_text().replace("\u00a0", " ")
+
+
+def test_points_have_names_that_fit_beside_them():
+    points = points_of([searched(0, 0.123456789, 1.0), searched(1, 0.5, 1.0, note="a" * 40)])
+    assert [point.label for point in points] == ["0.123 short", "run 1"]
+
+
+def test_runs_that_failed_alike_are_told_together():
+    failed = [Record(n, {}, FAILED, "odd" if n % 2 else "even") for n in range(30)]
+    one, other, where = failures(failed, "failed.csv")
+    assert one.startswith("runs 0, 2, 4,")
+    assert one.endswith("22 and 3 more failed: even")
+    assert other.endswith("failed: odd")
+    assert where == "All of them: failed.csv"
+    assert failures([], "failed.csv") == []

@@ -30,10 +30,9 @@ def test_a_failed_run_is_told_with_its_reason_and_loses_no_other(swept):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     reason = "policy.zeta: no such setting. RoundRobin has no settings."
-    assert (
-        f"run 2: policy=round_robin policy.zeta=0.2 workload.limit=40 fleet=one_each: failed: {reason}"
-        in (done.stderr)
-    )
+    words = "policy=round_robin policy.zeta=0.2 workload.limit=40 fleet=one_each"
+    assert f"run 2: {words}: failed: {reason}" in done.stdout
+    assert f"runs 2, 3 failed: {reason}" in done.stderr
     assert [row["status"] for row in table(folder)] == ["done", "done", "failed", "failed"]
     assert [(row["run"], row["reason"]) for row in table(folder, "failed.csv")] == [
         ("2", reason),
@@ -78,6 +77,7 @@ def test_the_same_command_with_resume_runs_only_what_is_missing(swept, tmp_path)
     done = llmsim_here(tmp_path, *SWEEP, "resume=true")
     assert done.returncode == 2
     assert (copy / "0" / "summary.json").stat().st_mtime_ns == kept
+    assert [line.endswith(" (kept)") for line in done.stdout.splitlines()[:2]] == [True, False]
     assert [row["status"] for row in table(copy)] == ["done", "done", "failed", "failed"]
     assert sweep_in(tmp_path) == copy
 

@@ -21,6 +21,7 @@ def runs(tmp_path_factory):
     for name, words in {"0": ["policy.zeta=0"], "1": ["policy.zeta=1"], "2": ["workload=alpaca"]}.items():
         (folder / name).mkdir()
         evaluate(load_config([*SMALL, *words])).save(folder / name)
+    (folder / "3" / ".hydra").mkdir(parents=True)  # one that failed
     return folder
 
 
@@ -44,6 +45,10 @@ def test_each_run_is_held_against_the_first_query_by_query(runs, tmp_path):
     assert saved["differences"]["2"] == "not the same queries"
     page = (tmp_path / "report.html").read_text()
     assert "3 runs side by side" in page
+    assert str(runs / "1") in page
+    assert "points" in page  # per cent of accuracy less per cent
+    assert (tmp_path / "plots" / "trade_off.svg").exists()
+    assert saved["left_out"] == [f"Left out, as they have no summary.json, runs of {runs}: 3."]
     assert "not the same queries" in page
     screen = StringIO()
     found.show(Console(file=screen, width=160))
@@ -52,7 +57,12 @@ def test_each_run_is_held_against_the_first_query_by_query(runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [(["0"], "two runs or more"), (["0", "0"], "named twice"), (["0", "nowhere"], "no run")],
+    [
+        (["0"], "two runs or more"),
+        (["0", "0"], "named twice"),
+        (["0", "nowhere"], "no run"),
+        (["0", "3"], "did not end"),
+    ],
 )
 def test_what_cannot_be_compared_is_refused(runs, names, message):
     with pytest.raises(InputError, match=message):

@@ -64,6 +64,13 @@ class Socket(Board):
 
 
 @dataclass
+class Server(Board):
+    """A backend that cannot be asked what it runs."""
+
+    serves_one: ClassVar[str] = "one server cannot be both."
+
+
+@dataclass
 class Guess:
     """Reads nothing."""
 
@@ -98,7 +105,7 @@ class Boards(Guess):
 
 @pytest.fixture(autouse=True)
 def made_up(monkeypatch, tmp_path):
-    for registry, names in ((BACKENDS, ("Board", "Socket")), (METERS, ("Boards", "Guess"))):
+    for registry, names in ((BACKENDS, ("Board", "Server", "Socket")), (METERS, ("Boards", "Guess"))):
         own = {name.lower(): f"tests.tasks.test_own_backends:{name}" for name in names}
         monkeypatch.setitem(registry.__dict__, "built_in", {**registry.built_in, **own})
     monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 0.0)
@@ -112,6 +119,10 @@ def run(backend="board", meter="boards", **others):
     return evaluate(
         dataclasses.replace(config, backend={"name": backend}, meter={"name": meter}, **others)
     ).summary
+
+
+def test_one_server_each_is_enough():
+    assert joules(run("server", backends={"bloom_176b": {"cache": 20}}))["bloom_176b"] > 0
 
 
 def joules(summary):
@@ -150,6 +161,7 @@ def test_later_entries_win_and_settings_without_a_name_change_those_of_the_rest(
         ({"meters": {"llama2_70b": "nvm"}}, "meters.llama2_70b.*nvml"),
         ({"backends": {"llama2_70b": "simulator"}}, "one run has figures of one kind"),
         ({"meters": {"llama2_70b": "guess"}}, "run on one device .board."),
+        ({"backend": "server"}, "llama2_70b@a100_80gb, bloom_176b@a100_80gb: one server cannot be both"),
     ],
 )
 def test_what_cannot_be_is_refused(others, message):

@@ -61,6 +61,11 @@ class OpenAIBackend:
         return not (is_here(self.url) if self.here is None else self.here)
 
     @property
+    def serves_one(self) -> str:
+        """Why several deployments cannot share it: their figures would be of one and the same model."""
+        return f"one model of the server at {self.url} cannot be all of these."
+
+    @property
     def device(self) -> str:
         """What is measured by one at a time."""
         return f"server {urlsplit(self.url).netloc}"

@@ -123,6 +123,11 @@ class _Exchange:
             self._response = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
+            if isinstance(error, ConnectionResetError):  # it is there
+                raise InputError(
+                    f"{self._where}: the server closed the connection ({error}). It stopped, or takes fewer "
+                    "connections at once than a batch has queries: see its log."
+                ) from error
             raise InputError(
                 f"{self._where}: cannot be reached ({error}). Start the server, or set backend.url."
             ) from error
