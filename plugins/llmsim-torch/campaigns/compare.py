@@ -89,6 +89,8 @@ def table(name: str, found: dict[str, Any]) -> list[str]:
     lines.append(f"  {'parts':47}" + "".join(f"{part:>14}" for part in PARTS))
     for label, row in found["rows"].items():
         for figure, parts in row["parts"].items():
+            if parts is None:  # a figure that the run lacks, such as joules without a meter
+                continue
             whole = parts.get("measured")
             shares = [_share(parts.get(part), whole) for part in PARTS]
             lines.append(f"  {label:30}{figure:17}" + "".join(_number(share, 14) for share in shares))

@@ -110,8 +110,12 @@ class TorchEngine:
         sealed, resident.sealed = resident.sealed, False
         resident.arrange(len(tau_in))
         slots = list(range(len(tau_in)))
-        resident.prefill(slots, self._prompts(tau_in))
+        run, known = resident.prefill(slots, self._prompts(tau_in)), resident.knows_step(len(slots))
         resident.step(slots)
+        if (
+            not known
+        ):  # a meter's window must begin on a device that works, not on one that a capture left idle
+            run()
         resident.sealed = sealed
         self._now()
 
