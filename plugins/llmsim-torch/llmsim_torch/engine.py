@@ -114,7 +114,7 @@ class TorchEngine:
         resident.step(slots)
         if (
             not known
-        ):  # a meter's window must begin on a device that works, not on one that a capture left idle
+        ):  # a meter's window must begin on a device that works, and captures left it idle
             run()
         resident.sealed = sealed
         self._now()
