@@ -112,9 +112,7 @@ class TorchEngine:
         slots = list(range(len(tau_in)))
         run, known = resident.prefill(slots, self._prompts(tau_in)), resident.knows_step(len(slots))
         resident.step(slots)
-        if (
-            not known
-        ):  # a meter's window must begin on a device that works, and captures left it idle
+        if not known:  # a meter's window must begin on a device that works, and captures left it idle
             run()
         resident.sealed = sealed
         self._now()
