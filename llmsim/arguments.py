@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llmsim.errors import InputError, did_you_mean
-from llmsim.plugin_conf import installed_folders
+from llmsim.plugin_conf import installed_folders, not_installed
 
 Value = str | int | float | bool | None
 
@@ -190,7 +190,8 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Non
                 raise InputError(f"{group}={option}: choose one. Known: {', '.join(known[group])}.")
             if option not in (*known[group], "None", "null"):
                 raise InputError(
-                    f"{group}={option}: no such {group}. {did_you_mean(option, known[group], group)}"
+                    not_installed(group, option)
+                    or f"{group}={option}: no such {group}. {did_you_mean(option, known[group], group)}"
                 )
 
 

@@ -180,9 +180,34 @@ def composition_error(error: Exception) -> InputError:
             key = inner
         known = known_keys(with_hydra=key.startswith("hydra"))
         return InputError(f"{key}: no such setting. {did_you_mean(key, known, 'setting')}")
+    _, absent, path = first.partition("Could not find 'hydra/")
+    if absent:
+        return _no_launcher(path.split("'")[0])
     if first.startswith("Ambiguous value"):
         return InputError(f"{first.rstrip('.')}: write [one,two] for several at once, or add -m to sweep.")
     return InputError(" ".join(line.strip() for line in text.splitlines() if line.strip()))
+
+
+# Launchers and sweepers by the extras of llmsim that bring them.
+_EXTRAS = {
+    "launcher/joblib": "joblib",
+    "launcher/ray": "ray",
+    "launcher/submitit_local": "submitit",
+    "launcher/submitit_slurm": "submitit",
+    "sweeper/optuna": "optuna",
+}
+
+
+def _no_launcher(chosen: str) -> InputError:
+    """What to do about a launcher or a sweeper that is not installed, or that there is not."""
+    group, _, option = chosen.rpartition("/")
+    if chosen in _EXTRAS:
+        how = f"pip install 'llmsim[{_EXTRAS[chosen]}]'"
+        return InputError(f"hydra/{group}={option} is not installed. Install it: {how} (docs/sweeps.md)")
+    known = [name.rpartition("/")[2] for name in _EXTRAS if name.startswith(f"{group}/")]
+    return InputError(
+        f"hydra/{group}={option}: no such option. {did_you_mean(option, [*known, 'basic'], group)}"
+    )
 
 
 def known_keys(with_hydra: bool = False) -> list[str]:
@@ -271,7 +296,9 @@ def _wrong_type(
     value: Any = node.get(name)
     for part in key.split(".")[1:]:
         value = value.get(part) if isinstance(value, Mapping) else value
-    wanted = str(fields[name].type).removesuffix(" | None")
+    annotation: Any = fields[name].type  # a class, where the plug-in's module does not postpone annotations
+    wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    wanted = wanted.removesuffix(" | None")
     if wanted.startswith("list"):
         wanted = "a list, such as [one,two]"
     elif wanted.startswith("dict"):

@@ -13,6 +13,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ENTRY_POINTS = "llmsim.conf"
+# Plug-ins of llmsim's own that are packages of their own: group and name to what installs each.
+ELSEWHERE = {
+    group: {name: f"pip install ./plugins/llmsim-{name} (in llmsim's checkout)" for name in names}
+    for group, names in {"backend": ("onnxruntime", "openai", "torch"), "meter": ("zeus",)}.items()
+}
+
+
+def not_installed(group: str, name: str) -> str | None:
+    """What to say of a plug-in that could be installed; None where llmsim knows of none of that name."""
+    how = ELSEWHERE.get(group, {}).get(name)
+    return None if how is None else f"{group}={name} is not installed. Install it: {how}"
 
 
 def installed_folders() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,7 +101,8 @@ class Registry:
         except Exception as error:  # whatever a stranger's package raises when imported
             raise InputError(
                 f"{self.kind}={point.name}: the plug-in {point.value} of {said(point)} cannot be imported "
-                f"({type(error).__name__}: {error}). Reinstall that package, or tell its authors."
+                f"({type(error).__name__}: {error}{_raised_at(error)}). Reinstall that package, or tell its "
+                "authors."
             ) from error
         if not (isinstance(loaded, type) and dataclasses.is_dataclass(loaded)):
             raise InputError(
@@ -117,6 +119,13 @@ class Registry:
 
     def _others(self) -> list[importlib.metadata.EntryPoint]:
         return sorted(importlib.metadata.entry_points(group=self.entry_points))
+
+
+def _raised_at(error: Exception) -> str:
+    """The file and line that an import failed at, for who writes the plug-in; empty where unknown."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    return f"; {own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
 def _contended(points: list[importlib.metadata.EntryPoint]) -> str:

@@ -35,7 +35,7 @@ def test_a_run_whose_curves_are_known_imports_nothing_that_it_can_do_without(tmp
     script = (
         "import sys\nfrom llmsim.__main__ import main\n"
         "sys.argv = ['llmsim', 'workload.limit=40', 'report=figures', 'baselines=[]']\nmain()\n"
-        "print(sorted({'pandas', 'lmfit', 'matplotlib'} & set(sys.modules)))\n"
+        "print(sorted({'pandas', 'lmfit', 'matplotlib', 'networkx'} & set(sys.modules)))\n"
     )
     for _ in range(2):  # the first fits the curves where none has before
         done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)

@@ -129,6 +129,8 @@ def test_every_option_of_every_group_composes():
         (["-m"], "expected a word such as"),
         (["hardware=glob(z*)"], "matches none of"),
         (["hydra.run.dri=x"], "Did you mean 'hydra.run.dir'"),
+        (["hydra/launcher=jobli"], r"hydra/launcher=jobli: no such option\. Did you mean 'joblib'"),
+        (["meter=zeus"], r"meter=zeus is not installed\. Install it: pip install"),
     ],
 )
 def test_typos_name_the_nearest(words, message):

@@ -86,6 +86,8 @@ def test_a_packages_plug_in_is_chosen_by_its_options_and_its_parameters_are_chec
     assert POLICIES.build(config.policy).most == 0.75
     with pytest.raises(InputError, match="Did you mean 'most'"):
         POLICIES.build({"name": "good", "mst": 1})
+    with pytest.raises(InputError, match=r"policy\.most=much: expected a number"):
+        POLICIES.build({"name": "good", "most": "much"})
     with pytest.raises(InputError, match="Did you mean 'good'"):
         check_choices(["policy=goood"])
 
@@ -104,7 +106,7 @@ KINDS = {
     [
         ("old", r"stranger 1\.0 was written for version 0 of llmsim\.api; this llmsim has 1"),
         ("absent", r"stranger\.nowhere:Thing of stranger 1\.0 cannot be imported \(ModuleNotFoundError"),
-        ("broken", r"cannot be imported \(RuntimeError: no such library\)"),
+        ("broken", r"cannot be imported \(RuntimeError: no such library; \S+broken\.py, line 1\)"),
         ("function", r"stranger\.code:function of stranger 1\.0 is not a dataclass"),
     ],
 )

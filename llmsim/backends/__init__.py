@@ -1,5 +1,6 @@
 """What serving costs: the simulator reads curves, a measuring backend runs it."""
 
+from llmsim.plugin_conf import ELSEWHERE
 from llmsim.registry import Registry
 
 BACKENDS = Registry(
@@ -9,9 +10,5 @@ BACKENDS = Registry(
         "recorded": "llmsim.backends.recorded:RecordedWork",
         "simulator": "llmsim.backends.simulator:Simulator",
     },
-    elsewhere={
-        "onnxruntime": "pip install ./plugins/llmsim-onnxruntime (in llmsim's checkout)",
-        "openai": "pip install ./plugins/llmsim-openai (in llmsim's checkout)",
-        "torch": "pip install ./plugins/llmsim-torch (in llmsim's checkout)",
-    },
+    elsewhere=ELSEWHERE["backend"],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmsim.config import parse
 from llmsim.curves.cost import PhaseCurve
+from llmsim.curves.lending import with_headroom
 from llmsim.curves.library import FittedCurve, NoCurve
 from llmsim.errors import InputError, did_you_mean
 from llmsim.fleet.deployment import Deployment
@@ -176,15 +177,16 @@ def build(
         for model in chosen:
             curve = fitted[model.name, node.name]
             serving = differences.serving(model.name, node.name)
+            priced, lent = with_headroom(curve.curve, node, curve.n_devices)
             deployments.append(
                 Deployment(
                     name=f"{model.name}@{node.name}",
                     target=Target(model, node, curve.n_devices, curve.precision, curve.kv_cache, curve.batch),
-                    curve=curve.curve,
+                    curve=priced,
                     discipline=_discipline(serving, curve),
                     instances=instances[model.name],
                     share=weights[model.name],
-                    provenance=curve.provenance,
+                    provenance={**curve.provenance, **lent},
                     serving=serving,
                 )
             )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from llmsim.config import parse
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment, Network
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 ROUTER = "router"
 BYTES_PER_GB = 1e9
@@ -69,6 +70,8 @@ def build_graph(spec: TopologySpec, deployments: Sequence[Deployment]) -> nx.Gra
     Raises:
         InputError: an instance has more devices than a node.
     """
+    import networkx as nx
+
     graph = nx.Graph()
     graph.add_node(ROUTER, kind="router")
     racks: list[str] = []
@@ -99,6 +102,8 @@ def connect(
     Raises:
         InputError: an instance is on no node of the graph, or on one that the router does not reach.
     """
+    import networkx as nx
+
     latency_s, paths = nx.single_source_dijkstra(graph, ROUTER, weight="latency_s")
     found: dict[tuple[int, int], tuple[float, float]] = {}
     for node, instances in graph.nodes(data="instances"):

@@ -1,5 +1,6 @@
 """Measuring for real: meters, windows, campaigns."""
 
+from llmsim.plugin_conf import ELSEWHERE
 from llmsim.registry import Registry
 
 METERS = Registry(
@@ -10,5 +11,5 @@ METERS = Registry(
         "rapl": "llmsim.measurement.rapl:RaplMeter",
         "tdp": "llmsim.measurement.tdp:TdpMeter",
     },
-    elsewhere={"zeus": "pip install ./plugins/llmsim-zeus (in llmsim's checkout)"},
+    elsewhere=ELSEWHERE["meter"],
 )

@@ -128,4 +128,6 @@ def _entries(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[dict[str, Any
             entry = json.loads(line)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: not a line of a journal ({error}).") from error
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}, line {number}: not a line of a journal; expected a JSON object.")
         yield entry, end

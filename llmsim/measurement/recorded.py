@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from llmsim.backends.contract import Advance, Engine, PreparingEngine, StepEngine, WarmingEngine, Work
 from llmsim.curves.cost import IntArray
 from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
 from llmsim.measurement.journal import Journal
+from llmsim.measurement.journalled import Name, Pieces, Record, named
 from llmsim.measurement.wall import Wall
 
-T = TypeVar("T")
 # So long a time holds one step of any engine.
 ONE_STEP_S = 1e-9
-Record = Mapping[str, Any]
-
-
-Name = tuple[str, str, int]
-
-
-class Pieces:
-    """What a journal knows of each piece of work, by run, deployment and number.
-
-    Deployments on one device share it: a window that one of them closes has joules of the others' work too.
-
-    Attributes:
-        work: entries.
-        joules: of each that has been counted; None: the meters had no figure.
-    """
-
-    def __init__(self, journal: Journal) -> None:
-        self.work: dict[Name, Record] = {}
-        self.joules: dict[Name, float | None] = {}
-        for entry in journal.entries:
-            self.note(entry)
-
-    def note(self, entry: Record) -> None:
-        """One more entry of the journal."""
-        if entry["kind"] == "work":
-            self.work[_name(entry)] = entry
-        elif entry["kind"] == "joules":
-            self.joules[_name(entry)] = entry["energy_j"]
-        elif entry["kind"] == "set_aside":
-            _rename(self.work, _name(entry), entry["as"])
-            _rename(self.joules, _name(entry), entry["as"])
-
-    def uncounted(self, run: str, deployment: str) -> int | None:
-        """The first piece of a run's last ones whose joules were never counted; None: all were."""
-        numbers = {name[2] for name in self.work if name[:2] == (run, deployment)}
-        first = len(numbers)
-        while first - 1 in numbers and (run, deployment, first - 1) not in self.joules:
-            first -= 1
-        return first if first < len(numbers) else None
-
-    def free_name(self, run: str) -> str:
-        """What to call those pieces of a run that are done anew."""
-        taken = {name[0] for name in self.work}
-        number = 1
-        while f"{run}, broken off {number}" in taken:
-            number += 1
-        return f"{run}, broken off {number}"
 
 
 class Recorded:
@@ -119,24 +72,20 @@ class Recorded:
         """See `TimedEngine`."""
         self._at_s = start_s
 
-    def resume(self) -> None:
-        """Do anew what the run did last before it was broken off in a meter's window: it has no joules.
+    def lost(self) -> Name | None:
+        """The first piece that must be done anew where the run was broken off; None: there is none.
 
-        On the wall clock there is no going on in the middle: all of it is done anew.
+        What was done in a meter's window that was never closed has no joules. On the wall clock there is no
+        going on in the middle.
         """
-        first = self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
         if self._wall is not None:
-            first = 0 if (self._label, self.name, 0) in self._pieces.work else None
-        if first is not None:
-            self.set_aside(first)
+            name = (self._label, self.name, 0)
+            return name if name in self._pieces.work else None
+        return self._pieces.uncounted(self._label, self.name) if self._grouped.meters else None
 
-    def set_aside(self, first: int) -> None:
-        """Keep the run's pieces from this one on under another name; they are done anew."""
-        entry = {
-            "kind": "set_aside",
-            **_named((self._label, self.name, first)),
-            "as": self._pieces.free_name(self._label),
-        }
+    def set_aside(self, first: Name, label: str) -> None:
+        """Keep the run's pieces from this one on under another label; they are done anew."""
+        entry = {"kind": "set_aside", **named(first), "as": label}
         self._journal.append(entry)
         self._pieces.note(entry)
 
@@ -231,7 +180,7 @@ class Recorded:
         if self._wall is not None:  # from the boundary on, at which there was something to do
             took |= {"runtime_s": max(busy_s, -self._wall.ahead_s(self._at_s)), "busy_s": busy_s}
         shares = self._grouped.after(name, busy_s)  # a window that is closed is closed first
-        entry = {"kind": "work", **_named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
+        entry = {"kind": "work", **named(name), "asked": asked, "took": took, "ended_unix_s": time.time()}
         self._journal.append(entry)
         self._pieces.note(entry)
         self._keep(shares)
@@ -275,6 +224,8 @@ class Recorded:
         """What is missing where nothing can be run."""
         path, (run, deployment, number) = self._journal.path, name
         known = sorted({key[0] for key in self._pieces.work})
+        if not known:
+            return InputError(f"{path}: no measured work is in it; expected the journal of a measured run.")
         if run not in known:
             return InputError(f"{path}: no run '{run}'. {did_you_mean(run, known, 'run')}")
         return InputError(
@@ -304,7 +255,7 @@ class Recorded:
         entries = [
             {
                 "kind": "joules",
-                **_named(share.name),
+                **named(share.name),
                 "energy_j": share.energy_j,
                 "window_s": share.window_s,
                 "members": share.members,
@@ -322,22 +273,28 @@ class Recorded:
             self._pieces.note(entry)
 
 
+def resume(label: str, engines: Sequence[Recorded], pieces: Pieces) -> None:
+    """Go on with a run that was broken off.
+
+    Args:
+        engines: of deployments among which the run chooses as it goes. Where work of one is done anew, so is
+            what any of them did after it: it may take another time, and the run may then choose otherwise.
+        pieces: what they have in common.
+    """
+    for engine in engines:
+        engine.run(label)
+    lost = [name for engine in engines if (name := engine.lost()) is not None]
+    if not lost:
+        return
+    order = {name: place for place, name in enumerate(pieces.work)}
+    kept_as = pieces.free_name(label)
+    by_name = {engine.name: engine for engine in engines}
+    for first in pieces.from_on(min(lost, key=order.__getitem__), by_name):
+        by_name[first[1]].set_aside(first, kept_as)
+
+
 def vars_of(result: Advance | Work) -> dict[str, Any]:
     """A result's figures by name."""
     if isinstance(result, Advance):
         return {"runtime_s": result.runtime_s, "first_token_s": result.first_token_s}
     return {"runtime_s": result.runtime_s, "steps": result.steps}
-
-
-def _named(name: Name) -> dict[str, Any]:
-    return {"run": name[0], "deployment": name[1], "number": name[2]}
-
-
-def _name(entry: Record) -> Name:
-    return entry["run"], entry["deployment"], entry["number"]
-
-
-def _rename(known: dict[Name, T], first: Name, run: str) -> None:
-    """Pieces of a run on a deployment, from the first on, belong to another run."""
-    for name in [name for name in known if name[:2] == first[:2] and name[2] >= first[2]]:
-        known[run, name[1], name[2]] = known.pop(name)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
 from typing import Any
 
 from llmsim.measurement.grouped import IDLE_UNKNOWN
+
+Entry = Mapping[str, Any]
+# What entries of one window have in common.
+_SHARED = ("window_s", "idle_s", "idle_j", "members")
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class Windows:
         pieces: of work in each.
         seconds: length, s.
         idle_s: seconds in which none ran.
-        counted_j, idle_j: joules counted, and taken off for these seconds; None: no figure.
+        counted_j, idle_j: joules counted, and taken off for these seconds; None: no figure, or the journal
+            was cut off among its entries.
         assumed: whether the idle power was not known in any, and taken for the mean power.
     """
 
@@ -31,20 +37,10 @@ class Windows:
     assumed: bool = False
 
     @classmethod
-    def of(cls, entries: Sequence[Mapping[str, Any]]) -> Windows:
-        """From a journal's entries: those of one window follow each other."""
-        joules = [entry for entry in entries if entry["kind"] == "joules"]
-        groups = []
-        place = 0
-        while place < len(joules):
-            groups.append(joules[place : place + joules[place]["members"]])
-            place += joules[place]["members"]
-        active = [
-            None
-            if any(entry["energy_j"] is None for entry in group)
-            else math.fsum(entry["energy_j"] for entry in group)
-            for group in groups
-        ]
+    def of(cls, entries: Sequence[Entry]) -> Windows:
+        """From a journal's entries."""
+        groups = _by_window([entry for entry in entries if entry["kind"] == "joules"])
+        active = [_sum_j(group) for group in groups]
         idle_j = [group[0].get("idle_j") for group in groups]
         counted = [
             None if work is None or idle is None else work + idle
@@ -83,7 +79,24 @@ class Windows:
         return f"{text}, for which {off_j:.4g} J were taken off{how}, {off_j / counted_j:.1%} of all joules."
 
 
-def overhead(entries: Sequence[Mapping[str, Any]]) -> str:
+def _by_window(joules: Sequence[Entry]) -> list[Sequence[Entry]]:
+    """Entries of each window. They follow each other, but for those that a kill has cut off."""
+    found: list[Sequence[Entry]] = []
+    for (*_, members), same in groupby(joules, key=lambda entry: tuple(map(entry.get, _SHARED))):
+        alike = list(same)
+        found += [alike[place : place + members] for place in range(0, len(alike), members)]
+    return found
+
+
+def _sum_j(window: Sequence[Entry]) -> float | None:
+    """Joules of a window's pieces; None: those of some are not known."""
+    joules = [entry["energy_j"] for entry in window]
+    if len(joules) < window[0]["members"] or None in joules:
+        return None
+    return math.fsum(joules)
+
+
+def overhead(entries: Sequence[Entry]) -> str:
     """How much of the pieces' time on the wall clock was no work of the engine's; '' where there is none."""
     took = [entry["took"] for entry in entries if entry["kind"] == "work" and "busy_s" in entry["took"]]
     total_s = math.fsum(one["runtime_s"] for one in took)

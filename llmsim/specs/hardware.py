@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,10 @@ class Hardware:
         idle_power_w: power of one idle device, W; None where no source states one.
         idle_power_source: where that figure is from, or why there is none.
         idle_power_model_loaded: True when a model was loaded while idle power was read.
+        headroom: how much quicker passes over prompts are amid decode steps than on end, where the power
+            limit holds them back: `work`, `gain` and `budget_j` of `llmsim.curves.headroom.Headroom`, for one
+            device; for curves whose trials do not tell. None: it was not measured.
+        headroom_source: on what it was measured.
         energy_scope: what the measured joules of this system cover.
         host: the host, in words.
         trials_system: the `system` of this hardware's rows in the trials; None: the same as `name`.
@@ -65,6 +70,8 @@ class Hardware:
     idle_power_w: float | None = None
     idle_power_source: str | None = None
     idle_power_model_loaded: bool = False
+    headroom: dict[str, float] | None = None
+    headroom_source: str | None = None
     host: str = ""
     trials_system: str | None = None
     usd_per_hour: float | None = None
@@ -86,4 +93,20 @@ class Hardware:
             raise InputError(f"{where}.kind: '{hardware.kind}'. {did_you_mean(hardware.kind, KINDS, 'kind')}")
         for key in POSITIVE:
             require_positive(getattr(hardware, key), f"{where}.{key}")
+        if hardware.headroom is not None:
+            _check_headroom(hardware.headroom, f"{where}.headroom")
         return hardware
+
+
+def _check_headroom(headroom: Mapping[str, float], where: str) -> None:
+    """Raises InputError unless it has its three figures, each within its range."""
+    ranges = {"work": (0.0, 1.0), "gain": (0.0, math.inf), "budget_j": (0.0, math.inf)}
+    if set(headroom) != set(ranges):
+        raise InputError(f"{where}: expected {', '.join(ranges)}; got {', '.join(headroom) or 'none'}.")
+    for key, (least, most) in ranges.items():
+        value = headroom[key]
+        if not least <= value <= most or (key == "work" and value == 0) or math.isinf(value):
+            raise InputError(
+                f"{where}.{key}={value}: expected a finite number of at least {least:g}"
+                + (", above it, and at most 1." if key == "work" else ".")
+            )

@@ -26,6 +26,9 @@ FIGURES = (
 )
 NOT_MEASURED = "nothing measured what serving took"
 NOT_PREDICTED = "no energy was measured for the curve of some deployment"
+NOT_SENT = "no query was sent there"
+ONE_TOKEN = "no answer has more than one token"
+NOTHING = "the measured figure is 0"
 SEVERAL = "a deployment has several instances, and a whole batch's is not known"
 # Clock times nearer than this are one: sums of the same seconds in another order differ by rounding.
 SAME_S = 1e-9
@@ -59,12 +62,15 @@ def held(row: Row) -> Figures:
     """All figures of a row: each side's, the gap in per cent, and its parts."""
     measured, simulated = side(row.measured.ledger, row.start_s), side(row.simulated.ledger, row.start_s)
     parts, each, absent = parts_of(row)
+    absent |= why_absent(measured, simulated)
     names = [item.name for item in row.measured.prices.deployments]
-    ours, theirs = (_by_deployment(ledger) for ledger in (row.measured.ledger, row.simulated.ledger))
-    if measured["energy_active_j"] is None:
-        absent["measured.energy_active_j"] = NOT_MEASURED
-    if simulated["energy_active_j"] is None:
-        absent["simulated.energy_active_j"] = NOT_PREDICTED
+    ours, theirs = (list(_by_deployment(ledger)) for ledger in (row.measured.ledger, row.simulated.ledger))
+    for name, one, other, own in zip(names, ours, theirs, each, strict=True):
+        prefix = f"deployments.{name}."
+        absent |= why_absent(one, other, prefix)
+        if own["energy_active_j"] is None:
+            unmetered = one["energy_active_j"] is None
+            absent[f"{prefix}parts.energy_active_j"] = NOT_MEASURED if unmetered else NOT_PREDICTED
     return {
         "policy": row.measured.policy["name"],
         "policy_settings": {key: value for key, value in row.measured.policy.items() if key != "name"},
@@ -119,6 +125,22 @@ def gap_pct(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> dict[s
     }
 
 
+def why_absent(measured: Figures, simulated: Figures, prefix: str = "") -> dict[str, str]:
+    """Why figures of either side, or their gaps, are None; a key stands for all that are below it."""
+    absent = {}
+    for name, figures in (("measured", measured), ("simulated", simulated)):
+        if not figures["served"]:
+            absent[f"{prefix}{name}"] = NOT_SENT
+            continue
+        if figures["energy_active_j"] is None:
+            absent[f"{prefix}{name}.energy_active_j"] = NOT_MEASURED if name == "measured" else NOT_PREDICTED
+        if figures["tpot_s"]["mean"] is None:
+            absent[f"{prefix}{name}.tpot_s"] = ONE_TOKEN
+    if measured["served"]:
+        absent |= {f"{prefix}gap_pct.{key}": NOTHING for key, value in numbers(measured) if value == 0}
+    return absent
+
+
 def numbers(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:
     """Every figure of a side, by dotted key."""
     for key, value in node.items():
@@ -151,8 +173,8 @@ def parts_of(row: Row) -> tuple[Figures, list[Figures], dict[str, str]]:
     parts: Figures = {key: _summed([one[key] for one in each]) for key in each[0]}
     parts["makespan_s"] = _makespan(row)
     if parts["energy_active_j"] is None:
-        lacks = math.isnan(float(row.measured.ledger.energy_j.sum()))
-        absent["parts.energy_active_j"] = NOT_MEASURED if lacks else NOT_PREDICTED
+        unmetered = math.isnan(float(row.measured.ledger.energy_j.sum()))
+        absent["parts.energy_active_j"] = NOT_MEASURED if unmetered else NOT_PREDICTED
     if parts["makespan_s"] is None:
         absent["parts.makespan_s"] = SEVERAL
     return parts, each, absent

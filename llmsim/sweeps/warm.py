@@ -96,7 +96,11 @@ class WarmLauncher(Launcher):
 def _by_joblib(common: Common, jobs: Sequence[Job]) -> list[JobReturn]:
     """On the cores of this machine; a worker that dies ends the sweep."""
     from joblib import Parallel, delayed
-    from joblib.externals import cloudpickle
+
+    try:
+        import cloudpickle  # which joblib requires from 1.6 on, and brought with it before
+    except ImportError:
+        from joblib.externals import cloudpickle
 
     settings = {
         key: _number(value) for key, value in common.config.hydra.launcher.items() if key != "_target_"

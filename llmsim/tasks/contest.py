@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from llmsim.backends.contract import Backend, Engine
 from llmsim.config import Config
@@ -21,6 +22,7 @@ from llmsim.report.account import Horizon, Terms
 from llmsim.report.judgement import Judge, objective_of
 from llmsim.report.replications import LEVEL, replicated
 from llmsim.report.summary import compare
+from llmsim.simulation.driver import Router, ask, follow
 from llmsim.simulation.replications import seeds
 from llmsim.simulation.run import Entry, Run, run_policy
 from llmsim.simulation.tape import Tape
@@ -94,23 +96,30 @@ class Contest:
             for engine, fits in zip(engines.all, prices.eligible[prices.pair_of].T, strict=True):
                 if fits.any():
                     engine.expect(queries.tau_in[fits], queries.tau_out[fits])
-            for entry in entries:
+            labels = [f"{entry.label}, seed {seed}" for entry in entries]
+            for entry, label in zip(entries, labels, strict=True):
                 if not isinstance(entry.policy, OfflinePolicy):
-                    engines.require_together(f"{entry.label}, seed {seed}")
-            for number, entry in enumerate(entries):
+                    engines.require_together(label)
+            for number, (entry, label) in enumerate(zip(entries, labels, strict=True)):
                 step = step_of(progress, f"{entry.label} ({number + 1} of {len(entries)})", len(queries))
 
-                def once(again: bool, tape: Tape | None, number: int = number, step: Any = step) -> Run:
+                def once(
+                    again: bool, tape: Tape | None, number: int = number, label: str = label, step: Any = step
+                ) -> Run:
                     chosen = self._entries()[number] if again else entries[number]
-                    rng = rng_of(seed, chosen.label if number else "")
-                    before = engines.chosen(f"{chosen.label}, seed {seed}")
                     serving = engines.all if again or watch is None else watch(chosen.label, engines.all)
+                    rng, before = _rng_of(seed, number, chosen), engines.chosen(label)
                     return run_policy(chosen, prices, serving, rng, step, tape, before)
 
                 planned = isinstance(entry.policy, OfflinePolicy)
-                label = f"{entry.label}, seed {seed}"
                 runs.append(engines.play(label, once, None if number else tape, planned))
-        terms = Terms(
+        return Played(
+            runs, self._terms(queries, runs, bounds), engines.method, engines.scope, tuple(engines.notes)
+        )
+
+    def _terms(self, queries: Queries, runs: list[Run], bounds: Bounds | None) -> Terms:
+        """What the figures of all rows share."""
+        return Terms(
             horizon=horizon_of(queries, runs, self.fleet),
             bounds=bounds,
             judge=Judge(objective_of(self.config.policy)),
@@ -119,10 +128,22 @@ class Contest:
             window=self.asked.window,
             arrivals_s=(float(queries.arrival_s[0]), float(queries.arrival_s[-1])),
         )
-        return Played(runs, terms, engines.method, engines.scope, tuple(engines.notes))
+
+    def as_sent(self, run: Run, number: int, seed: int) -> Router:
+        """Sends each query where a run sent it; how long its answer will be is foreseen as in that run.
+
+        Args:
+            number: the run's place among all of `play`.
+            seed: of the run.
+        """
+        entry = self._entries()[number]
+        if isinstance(entry.policy, OfflinePolicy):
+            return follow(run.ledger.deployment)
+        chosen = run.ledger.deployment.tolist()
+        return ask(entry.policy, run.prices, _rng_of(seed, number, entry), chosen)
 
     def _entries(self) -> list[Entry]:
-        """The policy and each baseline, built anew; the run's own policy is not repeated."""
+        """The policy and each baseline, built anew; none is repeated."""
         own = self.config.policy
         entries = [Entry(own["name"], POLICIES.build(own), own)]
         for place, entry in enumerate(self.config.baselines):
@@ -137,7 +158,26 @@ class Contest:
             except InputError as error:
                 raise InputError(f"baselines[{place}]: {error}") from error
             entries.append(Entry(_label(settings), policy, settings))
-        return [entries[0], *(entry for entry in entries[1:] if entry.settings != own)]
+        return _distinct(entries)
+
+
+def _rng_of(seed: int, number: int, entry: Entry) -> Generator:
+    """What a policy draws from; the run's own draws the same under any name."""
+    return rng_of(seed, entry.label if number else "")
+
+
+def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+    """Each policy once, and each label: figures and journals know a run by it.
+
+    A baseline without parameters may be the run's own policy with others; it has what its class sets.
+    """
+    found: list[Entry] = []
+    for entry in entries:
+        if any(entry.settings == other.settings or entry.policy == other.policy for other in found):
+            continue
+        taken = any(entry.label == other.label for other in found)
+        found.append(replace(entry, label=f"{entry.label} (defaults)") if taken else entry)
+    return found
 
 
 def _label(settings: Mapping[str, Any]) -> str:

@@ -123,7 +123,7 @@ def _loaded(config: Config, meters: list[Meter]) -> list[str]:
     chosen = config.backend.get("name")
     backend = BACKENDS.build(config.backend)
     if not hasattr(backend, "open_bench") or len(config.hardware) != 1 or len(config.model) != 1:
-        raise InputError("choose one: backend=torch hardware=NAME model=NAME")
+        raise InputError("choose what loads one: backend=torch hardware=NAME model=NAME")
     target = Characterize().target(config)
     bench = opened(backend, target)
     try:

@@ -20,7 +20,7 @@ from llmsim.report.fidelity_plots import charts
 from llmsim.report.fidelity_summary import Settings, summarise
 from llmsim.report.fidelity_table import show
 from llmsim.report.fidelity_tables import both_queries, pieces_table
-from llmsim.simulation.driver import follow, play
+from llmsim.simulation.driver import play
 from llmsim.simulation.pieces import Witness, beside
 from llmsim.simulation.replications import seeds
 from llmsim.studies.fidelity import FIGURES, Row, held
@@ -190,8 +190,8 @@ def both(
 
     measured = measuring.play(queries, seed, progress, watch=watch)
     rows = []
-    for ours, theirs in zip(measured.runs, simulated.runs, strict=True):
-        route = follow(ours.ledger.deployment)
+    for number, (ours, theirs) in enumerate(zip(measured.runs, simulated.runs, strict=True)):
+        route = simulating.as_sent(ours, number, seed)
         routed = play(ours.prices.queries, engines, ours.prices, route)
         pieces = [
             beside(witness.seen, costs, ours.ledger, index)

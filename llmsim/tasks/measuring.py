@@ -17,8 +17,9 @@ from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
+from llmsim.measurement.journalled import Pieces
 from llmsim.measurement.lock import device_lock
-from llmsim.measurement.recorded import Pieces, Recorded
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
 from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.run import Run
@@ -44,6 +45,7 @@ class Engines:
         scope: what measured joules cover; None: what the hardware's description says.
         notes: what to know of how they measured.
         journal: of what they measured; None: they do not.
+        pieces: of the journal, where it can be gone on with.
         together: refuses, for a policy of that name, models that do not fit into memory at once.
     """
 
@@ -52,6 +54,7 @@ class Engines:
     scope: str | None = None
     notes: list[str] = field(default_factory=list)
     journal: Journal | None = None
+    pieces: Pieces | None = None
     together: Callable[[str], None] | None = None
 
     def require_together(self, label: str) -> None:
@@ -94,9 +97,11 @@ class Engines:
         measuring = self._measuring()
         if not measuring or self.chosen(label) is not None:
             return self._again(label, once, tape)
-        if self.journal is not None and self.journal.writable:
-            self._resume(label)
-        for turn in [[engine] for engine in measuring] if planned else [measuring]:
+        turns = [[engine] for engine in measuring] if planned else [measuring]
+        if self.pieces is not None:
+            for turn in turns:
+                resume(label, turn, self.pieces)
+        for turn in turns:
             for engine in measuring:
                 engine.muted = engine not in turn
                 engine.run(label)
@@ -111,12 +116,6 @@ class Engines:
             chosen = run.ledger.deployment.tolist()
             self.journal.append({"kind": "routes", "run": label, "deployments": names, "chosen": chosen})
         return run
-
-    def _resume(self, label: str) -> None:
-        """Go on with a run that was broken off."""
-        for engine in self._measuring():
-            engine.run(label)
-            engine.resume()
 
     def _again(self, label: str, once: Once, tape: Tape | None) -> Run:
         """Play what is in the journal."""
@@ -173,7 +172,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
         for engine in recorded:
             stack.callback(engine.close)
         together = partial(require_together, owns, deployments)
-        found = Engines(recorded, backend.method, journal=journal, together=together)
+        found = Engines(recorded, backend.method, journal=journal, pieces=pieces, together=together)
         yield found
         found.method, found.scope = _how(journal)
         if any(engine.live for engine in recorded):  # what was played only has the joules it had
@@ -244,7 +243,10 @@ def _from_journal(backend: RecordedWork, deployments: Sequence[Deployment]) -> E
     """Engines that have a journal and no device."""
     path = backend.journal
     journal = read(path)
-    engines = [Recorded(item.name, partial(backend.open, item), journal, Grouped([])) for item in deployments]
+    pieces = Pieces(journal)
+    engines = [
+        Recorded(item.name, partial(backend.open, item), journal, Grouped([]), pieces) for item in deployments
+    ]
     method, scope = _how(journal)
     notes = [f"Played from a journal: {path}.", *_mixed(journal), *_told(engines, journal)]
     return Engines(engines, method, scope, notes, journal)

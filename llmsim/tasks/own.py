@@ -38,6 +38,11 @@ class Own:
         """The backend's word for its device, or its class's name."""
         return str(getattr(self.backend, "device", self.backend.__class__.__name__))
 
+    @property
+    def gpu_uuids(self) -> Sequence[str]:
+        """Of the GPUs that the backend works on, where it says so."""
+        return tuple(self.backend.gpu_uuids()) if hasattr(self.backend, "gpu_uuids") else ()
+
 
 def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> list[Own]:
     """The backend and the meter of each deployment.
@@ -47,7 +52,7 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
 
     Raises:
         InputError: an entry of what does not exist, a backend or a setting that is not known, backends that
-            measure beside one that does not, or two meters for one device.
+            measure beside one that does not, two meters for one device, or two names for one GPU.
     """
     check_names(config)
     built = {_key(config.backend): backend}
@@ -65,7 +70,9 @@ def own_of(config: Config, backend: Any, deployments: Sequence[Deployment]) -> l
                 "Choose a measuring backend for all, or none."
             )
         found.append(own)
-    _one_meter_a_device(found, [item.name for item in deployments])
+    names = [item.name for item in deployments]
+    _one_meter_a_device(found, names)
+    _one_name_a_gpu(found, names)
     return found
 
 
@@ -153,6 +160,19 @@ def _one_meter_a_device(found: Sequence[Own], names: Sequence[str]) -> None:
                 f"meters: {other} and {name} run on one device ({own.device}) and have different meters, "
                 f"{before.meter.get('name')} and {own.meter.get('name')}. Give them the same."
             )
+
+
+def _one_name_a_gpu(found: Sequence[Own], names: Sequence[str]) -> None:
+    """Windows are a device's: under two names one GPU's joules would be counted in the windows of both."""
+    first: dict[str, tuple[Own, str]] = {}
+    for own, name in zip(found, names, strict=True):
+        for uuid in own.gpu_uuids:
+            before, other = first.setdefault(uuid, (own, name))
+            if before.device != own.device:
+                raise InputError(
+                    f"backends: the GPU {uuid} has two names, {before.device}, {own.device}, of {other} "
+                    f"and of {name}: its joules would be counted twice. Give both the same device."
+                )
 
 
 def _key(node: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ from llmsim.backends.contract import Advance
 from llmsim.errors import InputError
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.recorded import Pieces, Recorded
+from llmsim.measurement.journalled import Pieces
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.simulation.limits import Limits
 from tests.builders import queries
 from tests.measurement.test_grouped import Desk
@@ -146,9 +147,9 @@ def test_work_in_a_window_that_was_broken_off_is_done_anew_and_kept_under_anothe
 
         engine = Working(lasts)
         grouped = Grouped([desk], clock=desk.clock, rest=desk.rest)
-        recorded = Recorded("one", lambda: engine, journal, grouped, Pieces(journal))
-        recorded.run("optimal")
-        recorded.resume()
+        pieces = Pieces(journal)
+        recorded = Recorded("one", lambda: engine, journal, grouped, pieces)
+        resume("optimal", [recorded], pieces)
         return recorded
 
     for lasts, live in ((5, 5), (100, 5)):

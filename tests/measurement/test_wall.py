@@ -8,7 +8,8 @@ import pytest
 from llmsim.backends.contract import Work
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.recorded import Pieces, Recorded
+from llmsim.measurement.journalled import Pieces
+from llmsim.measurement.recorded import Recorded, resume
 from llmsim.measurement.wall import Wall
 from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.limits import Limits
@@ -69,8 +70,7 @@ def played(path, engine, desk, what, meters=(), idle_w=None):
         grouped = Grouped(meters, idle_w, clock=desk.clock, rest=desk.rest)
         wall = Wall(desk.clock, desk.rest)
         recorded = Recorded("one", lambda: engine, journal, grouped, pieces, wall)
-        recorded.run("optimal")
-        recorded.resume()
+        resume("optimal", [recorded], pieces)
         book, meter, _ = play_continuous(what, None, recorded, LIMITS, 1)
         recorded.finish()
         return book, meter, pieces, journal.entries

@@ -147,6 +147,8 @@ def test_more_experts_add_parameters_but_only_a_router_to_the_active_ones(name: 
         ({"memory_gb": float("nan")}, "hardware.a100.memory_gb: nan must be"),
         ({"devices_per_node": 0}, "hardware.a100.devices_per_node: 0 must be"),
         ({"kind": "gpuu"}, "hardware.a100.kind: 'gpuu'. Did you mean 'gpu'?"),
+        ({"headroom": {"work": 0.8}}, "hardware.a100.headroom: expected work, gain, budget_j; got work."),
+        ({"headroom": {"work": 1.2, "gain": 0.5, "budget_j": 9.0}}, "hardware.a100.headroom.work=1.2"),
     ],
 )
 def test_a_wrong_hardware_is_refused_by_its_key(change: dict[str, Any], says: str) -> None:

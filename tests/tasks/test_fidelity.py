@@ -133,6 +133,33 @@ def test_a_policy_that_would_choose_otherwise_now_is_played_as_it_was_measured(c
     assert found.summary["rows"]["round_robin"]["parts"]["energy_active_j"]["choices"] == 0.0
 
 
+def test_a_baseline_of_the_same_name_with_other_parameters_has_a_row_and_a_journal_of_its_own(card):
+    words = ("policy.zeta=0", "baselines=[optimal,round_robin,round_robin]")
+    rows = card(*TWO, *words).summary["rows"]
+    assert list(rows) == ["optimal", "optimal (defaults)", "round_robin"]
+    energies = [row["measured"]["energy_active_j"] for row in rows.values()]
+    assert energies[0] > energies[1]
+    (journal,) = measuring.FOLDER.iterdir()
+    runs = {json.loads(line)["run"] for line in journal.read_text().splitlines()}
+    assert runs == {f"{label}, seed 0" for label in rows}
+
+
+@pytest.mark.parametrize("predictor", ["oracle", "noisy"])
+def test_a_policy_that_is_mistaken_about_lengths_has_no_choices_part_where_it_chooses_alike(card, predictor):
+    words = (
+        "policy=queue_aware",
+        f"policy.predictor={predictor}",
+        "baselines=[]",
+        "fleet.serving.kv=reserve",
+    )
+    full = ("workload.arrivals={process: at_once}", "fleet.serving.max_batch=64", "fleet.serving.kv=reserve")
+    row = card(*TWO, *words, *full, DISCIPLINES[2]).summary["rows"]["queue_aware"]
+    assert row["same_choices_pct"] == 100.0
+    for parts in row["parts"].values():
+        assert parts["choices"] == pytest.approx(0.0, abs=1e-9 * parts["measured"])
+        assert parts["scheduling"] == pytest.approx(0.0, abs=1e-9 * parts["measured"])
+
+
 def test_what_is_shown_and_written(card, tmp_path):
     found = card(
         *TWO, DISCIPLINES[2], "report=full", "replications=3",
@@ -170,6 +197,31 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     llama, bloom = (one["parts"]["energy_active_j"] for one in row["deployments"].values())
     assert (llama["curve"] < 0, bloom) == (True, None)
     assert "the gap of round_robin is not known" in (tmp_path / "report.html").read_text()
+
+
+def unexplained(node, absent, path=()):
+    """Paths of figures that are null and of which nothing says why."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from unexplained(value, absent, (*path, key))
+    elif node is None:
+        sides = ("measured", "simulated", "gap_pct") if "gap_pct" in path else (None,)
+        told = [".".join(side if key == "gap_pct" else key for key in path) for side in sides]
+        if not any(name == key or name.startswith(f"{key}.") for name in told for key in absent):
+            yield ".".join(path)
+
+
+def test_every_figure_that_is_null_says_why(card, monkeypatch):
+    one = ("policy=single", "policy.deployment=bloom_176b@a100_80gb", "baselines=[round_robin]")
+    found = card(*TWO, *one, "workload.tau_out_max=1")
+    monkeypatch.setattr(Pot, "after", lambda *_: [])
+    unmetered = card(*TWO, *one, "seed=5")
+    for summary in (found.summary, unmetered.summary):
+        assert [list(unexplained(row, row["absent"])) for row in summary["rows"].values()] == [[], []]
+    row = found.summary["rows"]["single"]
+    assert row["absent"]["measured.tpot_s"] == "no answer has more than one token"
+    assert row["absent"]["deployments.llama2_70b@a100_80gb.measured"] == "no query was sent there"
+    assert row["deployments"]["llama2_70b@a100_80gb"]["gap_pct"]["energy_active_j"] is None
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_journal_alone_plays_the_run_again_plain_or_compressed(config, tmp_pat
 
 @pytest.mark.parametrize(
     ("kept", "message"),
-    [(0, "no run 'optimal, seed 0'"), (3, "'optimal, seed 0' ends on llama2_70b.* before piece 2, .*serve")],
+    [(0, "no measured work"), (3, "'optimal, seed 0' ends on llama2_70b.* before piece 2, .*serve")],
 )
 def test_a_journal_that_ends_too_soon_names_the_run_and_the_piece(config, kept, message):
     evaluate(config("static"))
@@ -127,9 +127,28 @@ def test_a_journal_that_ends_too_soon_names_the_run_and_the_piece(config, kept, 
 
 
 def test_a_journal_that_is_none_is_refused(config, tmp_path):
+    def written(line):
+        path = tmp_path / f"{len(line)}.jsonl"
+        path.write_text(f"{line}\n")
+        return path
+
+    named = {"run": "optimal, seed 1", "deployment": "one", "number": 0}
+    other = json.dumps({"kind": "work", **named, "asked": {}, "took": {}})
     torn = tmp_path / "torn.jsonl.gz"
     torn.write_bytes(gzip.compress(b'{"kind": "work"}\n' * 50)[:-12])
-    for path, message in ((None, "backend.path"), ("nowhere", "no such journal"), (torn, "cannot be read")):
+    for path, message in (
+        (None, "backend.path"),
+        ("nowhere", "no such journal"),
+        (tmp_path, "cannot be read"),
+        (torn, "cannot be read"),
+        (written("3"), "line 1: .*expected a JSON object"),
+        (written('{"x": 1}'), "entry 1: it has no kind"),
+        (written('{"kind": "work", "run": "a"}'), "entry 1: it has no deployment and no number"),
+        (written('{"kind": "routes", "run": "optimal, seed 0"}'), "no deployments and no chosen"),
+        (written('{"kind": "trial"}'), "no measured work is in it"),
+        (written(f"{other}\n{other}"), "entry 2: piece 0 of 'optimal, seed 1' on one is there twice"),
+        (written(other), "no run 'optimal, seed 0'. Did you mean 'optimal, seed 1'"),
+    ):
         again = config("static")
         again.backend = {"name": "recorded", "path": None if path is None else str(path)}
         with pytest.raises(InputError, match=message):

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from llmsim.api import evaluate, load_config
 from llmsim.backends import BACKENDS
+from llmsim.backends.contract import Advance
 from llmsim.errors import InputError
 from llmsim.measurement import METERS
 from llmsim.measurement.contract import Reading
+from llmsim.measurement.grouped import Grouped
+from llmsim.tasks import measuring
 from llmsim.tasks.characterize import open_meters
 from tests.measurement.made_up import TableEngine
+from tests.measurement.test_grouped import Desk
+from tests.measurement.test_recorded import Broken
 
 WORDS = [
     "hardware=a100_80gb", "model=[llama2_70b,bloom_176b]", "model.bloom_176b.accuracy_pct=50",
@@ -171,6 +179,12 @@ def test_a_meter_of_gpus_is_not_opened_for_work_on_none():
     assert "done on none" in notes[0]
 
 
+def test_one_gpu_under_two_names_is_refused_as_its_joules_would_be_counted_twice():
+    with pytest.raises(InputError, match=r"GPU-1.*board, board:0.*llama2_70b.*bloom_176b.*the same device"):
+        run(backends={"bloom_176b": {"device": "board:0"}})
+    assert Board.opened == []
+
+
 def test_models_that_an_online_policy_needs_at_once_are_refused_with_sizes_before_any_is_loaded():
     online = {"policy": {"name": "least_loaded"}, "backends": {"llama2_70b": {"cache": 20}}}
     assert run(**online)["queries"] == 30
@@ -196,3 +210,43 @@ def test_models_that_an_online_policy_needs_at_once_are_refused_with_sizes_befor
         "backends": {"llama2_70b": {"name": "socket", "cache": 30}},
     }
     assert run(**apart)["queries"] == 30
+
+
+class Moody(TableEngine):
+    """Takes another time whenever it is asked, and breaks after so many pieces of work."""
+
+    desk = Desk()
+    rng = np.random.default_rng(7)
+    lasts = 0
+
+    def serve(self, tau_in, tau_out):
+        Moody.lasts -= 1
+        if Moody.lasts < 0:
+            raise Broken
+        seconds = float(max(tau_out) * self.rng.uniform(0.005, 0.02))
+        self.desk.work(seconds)
+        return Advance(seconds, seconds / 2, None)
+
+
+@pytest.mark.parametrize("meters", [{}, {"bloom_176b": "guess"}])
+def test_an_online_run_on_two_devices_goes_on_wherever_it_was_broken_off(monkeypatch, tmp_path, meters):
+    """What one device did after work whose joules were lost depends on how long that work took."""
+    monkeypatch.setattr(Board, "open", lambda *_: Moody())
+    monkeypatch.setattr("llmsim.measurement.grouped.LEAST_WINDOW_S", 20.0)
+    windows = partial(Grouped, clock=Moody.desk.clock, rest=Moody.desk.rest)
+    monkeypatch.setattr(measuring, "Grouped", windows)
+    told = {
+        "policy": {"name": "least_loaded"}, "backends": {"bloom_176b": "socket"}, "meters": meters,
+    }  # fmt: skip
+    for lasts in (6, 11, 17):
+        monkeypatch.setattr(measuring, "FOLDER", tmp_path / str(lasts))
+        Moody.lasts = lasts
+        with pytest.raises(Broken):
+            run(**told)
+        Moody.lasts = 1000
+        whole = run(**told)
+        (journal,) = measuring.FOLDER.iterdir()
+        kinds = [json.loads(line)["kind"] for line in journal.read_text().splitlines()]
+        assert "set_aside" in kinds
+        Moody.lasts = 0
+        assert run(**told)["makespan_s"] == whole["makespan_s"]

@@ -74,6 +74,8 @@ class EnergyPart(Part):
         method = summary.get("energy_method") or "method not stated"
         scope = summary.get("energy_scope") or "scope not stated"
         text = f"{method}; counts {scope}."
+        if method == "measured" and all(row.get("energy_active_j") is None for row in _rows(summary)):
+            text = "that of serving was not measured."
         horizon = summary.get("horizon_s")
         if horizon is not None:
             text += f" Idle energy is over the same {figures.seconds(horizon)} for all rows."
@@ -115,6 +117,11 @@ class StatesPart(Part):
         """Of its instances."""
         chosen = account.instances_of(index)
         return Found({"states": states(account.instances, account.terms.horizon.length_s, chosen)})
+
+
+def _rows(summary: Row) -> list[Row]:
+    """A run's own figures, and those of its deployments."""
+    return [summary, *(summary.get("deployments") or {}).values()]
 
 
 def _reasons(item: Deployment, unmeasured: bool, as_priced: bool) -> dict[str, str]:
