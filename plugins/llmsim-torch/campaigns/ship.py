@@ -41,12 +41,12 @@ def entries_of(path: Path) -> list[dict[str, Any]]:
 
 
 def joules(run: Done) -> dict[str, float]:
-    """Active energy of each policy of a run, by the policy's name without its settings."""
+    """Active energy of each policy of a run that has all of it, by the policy's name without its settings."""
     found: dict[str, float] = defaultdict(float)
     for entry in entries_of(run.journal):
         if entry["kind"] == "joules" and "broken off" not in entry["run"]:
             found[entry["run"].split(" (")[0].split(", seed")[0]] += entry["energy_j"] or math.nan
-    return dict(found)
+    return {name: total for name, total in found.items() if math.isfinite(total)}
 
 
 def interval_of(pairs: Sequence[tuple[float, float]]) -> tuple[float | None, str | None]:
