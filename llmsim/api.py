@@ -7,7 +7,16 @@
 200
 """
 
-from llmsim.backends.contract import Advance, Backend, Engine, SizingBackend, StepEngine, WarmingEngine, Work
+from llmsim.backends.contract import (
+    Advance,
+    Backend,
+    Engine,
+    PreparingEngine,
+    SizingBackend,
+    StepEngine,
+    WarmingEngine,
+    Work,
+)
 from llmsim.config import Config, load_config
 from llmsim.curves.cost import Cost, QueryCurve
 from llmsim.errors import InputError
@@ -61,6 +70,7 @@ __all__ = [
     "OutOfMemory",
     "Passes",
     "Plan",
+    "PreparingEngine",
     "Prices",
     "Queries",
     "QueryCurve",

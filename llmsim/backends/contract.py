@@ -131,6 +131,15 @@ class WarmingEngine(Protocol):
 
 
 @runtime_checkable
+class PreparingEngine(Protocol):
+    """An engine that can prepare for a batch before a window of the meters begins."""
+
+    def prepare(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> None:
+        """The next `serve` is of this batch. Told only where no window is open, which it would lengthen."""
+        ...
+
+
+@runtime_checkable
 class TimedEngine(Protocol):
     """An engine that is told when each piece of its work begins: one on the wall clock waits until then."""
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llmsim.backends.contract import Advance, Engine, StepEngine, WarmingEngine, Work
+from llmsim.backends.contract import Advance, Engine, PreparingEngine, StepEngine, WarmingEngine, Work
 from llmsim.curves.cost import IntArray
 from llmsim.errors import InputError, did_you_mean
 from llmsim.measurement.grouped import Grouped, Share
@@ -170,6 +170,8 @@ class Recorded:
         if not self._journal.writable:
             raise self._ended(name, asked)
         self._wake(asked["do"])
+        if asked["do"] == "serve" and not self._grouped.open and isinstance(self._engine, PreparingEngine):
+            self._engine.prepare(asked["tau_in"], asked["tau_out"])
         self._wait()
         self._grouped.before()
         took = work()

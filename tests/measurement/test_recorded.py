@@ -95,6 +95,27 @@ def test_policies_share_no_measurements_and_work_is_known_by_what_was_asked(tmp_
     assert [(entry["run"], entry["number"]) for entry in kept] == [("optimal", 0), ("round_robin", 0)]
 
 
+def test_an_engine_prepares_for_a_batch_only_where_no_window_is_open(tmp_path):
+    desk, prepared = Desk(), []
+
+    class Preparing(Counting):
+        def prepare(self, tau_in, tau_out):
+            prepared.append((tau_in, tau_out))
+            desk.work(5.0)
+
+        def serve(self, tau_in, tau_out):
+            desk.work(0.6)
+            return Advance(0.6, 0.1, None)
+
+    with Journal(tmp_path / "j") as journal:
+        recorded = Recorded("one", Preparing, journal, Grouped([desk], clock=desk.clock, rest=desk.rest))
+        for tokens in range(1, 5):  # two fill a window of a second
+            recorded.serve((tokens,), (3,))
+        joules = [entry for entry in journal.entries if entry["kind"] == "joules"]
+    assert prepared == [([1], [3]), ([3], [3])]
+    assert [entry["window_s"] for entry in joules] == pytest.approx([1.2] * 4)
+
+
 def test_a_window_that_one_deployment_closes_has_joules_of_the_others_work(tmp_path):
     desk = Desk()
 

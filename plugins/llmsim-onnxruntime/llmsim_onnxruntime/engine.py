@@ -32,6 +32,7 @@ class OnnxRuntimeEngine:
         self._at_once = at_once if kv_cache else 1
         self._seed = seed
         self._generated: list[list[int]] = []
+        self._longest = (0, 0)
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
         """Refuse what does not fit before the first query is served: a query, or the batch that needs most.
@@ -40,7 +41,9 @@ class OnnxRuntimeEngine:
             InputError: with the sizes.
         """
         prompts, answers = np.asarray(tau_in), np.asarray(tau_out)
-        self._require(int((prompts + answers).max(initial=0)))
+        longest = int((prompts + answers).max(initial=0))
+        self._require(longest)
+        self._longest = int(prompts.max(initial=0)), longest
         if self._at_once > 1:
             self._require_room(self._at_once, int(prompts.max(initial=0)), int(answers.max(initial=0)))
 
@@ -59,6 +62,14 @@ class OnnxRuntimeEngine:
             return self._one_by_one(tau_in, tau_out, longest)
         except OutOfMemory as error:
             raise InputError(f"a batch of {len(tau_in)} queries does not fit: {error}") from error
+
+    def warm(self) -> None:
+        """See `llmsim.api.WarmingEngine`: serve the longest prompt, for the first pass is slow."""
+        prompt, longest = self._longest
+        if prompt and self._kv_cache:
+            self._open().hold(1, longest, prompt)
+            self.serve([prompt], [min(2, longest - prompt)])
+            self._generated = []
 
     def generated(self) -> list[list[int]]:
         """Tokens of the last batch, a list a query."""

@@ -195,6 +195,18 @@ def test_a_batch_keeps_all_its_places_until_its_longest_answer_ends(monkeypatch)
     assert together[0] == one.generated()[0]
 
 
+def test_a_warmed_engine_gives_the_same_tokens():
+    answers = []
+    for warmed in (False, True):
+        one = engine(discipline="static")
+        one.expect(np.array([3, 9, 5]), np.array([4, 1, 6]))
+        if warmed:
+            one.warm()
+        one.serve((3, 9, 5), (4, 1, 6))
+        answers.append(one.generated())
+    assert answers[0] == answers[1]
+
+
 def test_a_batch_that_can_not_fit_is_refused_before_it_is_served():
     small = engine(discipline="static")
     small.expect(np.array([30, 10]), np.array([10, 34]))

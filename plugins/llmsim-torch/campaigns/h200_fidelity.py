@@ -34,7 +34,7 @@ from fidelity_plan import Piece, Setting
 from keep import FAILED, TwofoldJournal, gather
 from running import Run, described, free
 
-from llmsim.measurement.journal import Journal
+from llmsim.measurement.journal import read
 from llmsim.measurement.nvml import NvmlMeter
 
 JOURNAL, BUNDLE, RUNNING = "campaign.jsonl", "runs.tar.gz", one_card.RUNNING
@@ -45,7 +45,7 @@ GRACE_S = 6.0
 BUNDLE_EVERY_S, BUNDLE_S = 30.0, 4.0
 # Anchors with loading and idle power at the end; the least worth starting the cells of the CPU in, and the
 # search for the capacity.
-ANCHORS_S, CPU_S, CAPACITY_S = 45.0, 50.0, 15.0
+ANCHORS_S, CPU_S, CAPACITY_S = 45.0, 98.0, 15.0
 # Least of a call that is worth starting the campaign's worker for.
 WORKER_S = 30.0
 MOST_WORKERS = 6
@@ -175,26 +175,13 @@ def worker(args: Any) -> int:
         if run.source != run.name:
             run.say("ANOTHER CARD than that of the first call: stop here, or begin anew with another --keep")
             return ANOTHER_CARD
-        run.jobs = jobs_of(args.tiny, shipped_card(journal.entries))
+        run.jobs = fidelity_plan.TINY_JOBS if args.tiny else fidelity_plan.JOBS
         if args.worker == "cells":
             cells(run)
         elif args.worker == "anchors":
             anchors(run, f"call {args.call} end")
             one_card.idle(run, f"model_loaded {run.jobs[0]}, after call {args.call}", 0.6)
     return 0
-
-
-def shipped_card(entries: Sequence[Any]) -> bool:
-    """Whether the first card of a journal is that of the shipped campaign."""
-    first = next(entry for entry in entries if entry["kind"] == "meter")
-    return any(str(item["card"]) == fidelity_plan.SHIPPED_CARD for item in first["meters"])
-
-
-def jobs_of(tiny: bool, shipped: bool) -> tuple[plan.Job, ...]:
-    """What is to be measured."""
-    if tiny:
-        return fidelity_plan.TINY_JOBS
-    return fidelity_plan.JOBS_ON_SHIPPED_CARD if shipped else fidelity_plan.JOBS
 
 
 def cells(run: Run) -> None:
@@ -238,7 +225,8 @@ def cpu_cells(call: Call) -> None:
     levels = fidelity_plan.TINY_LEVELS if setting.tiny else fidelity_plan.CPU_LEVELS
     words = [
         "task=characterize", "backend=onnxruntime", "hardware=cpu",
-        "meter=rapl", f"model={setting.models[2]}", "task.precision=int4", "backend.max_tokens=1100", *levels,
+        "meter=rapl", f"model={setting.models[2]}", "task.precision=int4", *levels,
+        *(f"backend.{key}={value}" for key, value in setting.cpu.items()),
         "task.journal=cpu.jsonl", "hydra.run.dir=result",
         *setting.folder,
     ]  # fmt: skip
@@ -249,28 +237,12 @@ def cpu_cells(call: Call) -> None:
 
 
 def trials_of(call: Call) -> int:
-    """Write the table of all trials: of this card, of the shipped campaign on the same one, of the CPU."""
-    with Journal(call.keep / JOURNAL) as journal:
-        entries = list(journal.entries)
+    """Write the table of all trials, of this card and of the CPU."""
+    journals = [call.keep / JOURNAL, call.runs / "cpu_campaign" / "cpu.jsonl"]
+    entries = [entry for path in journals if path.exists() for entry in read(path).entries]
     found = [row for entry in entries if entry["kind"] == "trial" and (row := export.row(entry)) is not None]
-    if shipped_card(entries):
-        wanted = {job.model for job in jobs_of(call.setting.tiny, True)}
-        earlier = export.read(HERE / fidelity_plan.SHIPPED_JOURNAL)
-        kept = [item for item in earlier if item["subject"]["kv_cache"]]
-        found += [row for item in kept if (row := export.row(item)) is not None and known(row, wanted)]
-    cpu = call.runs / "cpu_campaign" / "cpu.jsonl"
-    if cpu.exists():
-        with Journal(cpu) as journal:
-            found += [
-                row for entry in journal.entries if entry["kind"] == "trial" and (row := export.row(entry))
-            ]
     export.write(call.keep / TRIALS, export.NAMES, found)
     return len(found)
-
-
-def known(row: Any, models: set[str]) -> bool:
-    """Whether a row is of one of these models; tables write some with a hyphen."""
-    return str(row["model"]).replace("-", "_") in models
 
 
 def rates(call: Call) -> dict[str, float]:
@@ -278,15 +250,14 @@ def rates(call: Call) -> dict[str, float]:
     setting, path = call.setting, call.keep / "capacity.json"
     if path.exists():
         return dict(json.loads(path.read_text()))
+    # The small model has no accuracy score, which the policy of a run without one would ask for.
+    words = {"continuous": setting.continuous(), "serial": [*setting.alone(), "policy=round_robin"]}
     found = {}
-    for name, words in (
-        ("continuous", setting.continuous()),
-        ("serial", [*setting.alone(), "policy=round_robin"]),
-    ):
-        command = [sys.executable, str(HERE / "capacity.py"), *words]
+    for name in words:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=call.keep, check=False, env=environment()
-        )
+            [sys.executable, str(HERE / "capacity.py"), *words[name]],
+            capture_output=True, text=True, cwd=call.keep, check=False, env=environment(),
+        )  # fmt: skip
         if done.returncode:
             call.say(f"the capacity, {name}, was not found:", done.stderr[-1500:])
             return {}

@@ -99,18 +99,23 @@ class TorchEngine:
         if self._stepper is not None:
             self._stepper.warm(self._prompt_lengths)
         elif self._recompute is None and self._longest:
-            resident, prompt = self._open(), max(self._prompt_lengths)
-            resident.arrange(self._at_once)
-            for room in sorted({padded(tokens) for tokens in self._prompt_lengths}):
-                if room * self._at_once <= MOST_CAPTURED_TOKENS and resident.device.type != "cpu":
-                    each = [torch.zeros(room, dtype=torch.int64)] * self._at_once
-                    resident.prefill(list(range(self._at_once)), each)
-            for batch in sorted({self._at_once, (self._at_once + 1) // 2}):
-                try:
-                    self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
-                except torch.OutOfMemoryError:  # no batch of the run may be so large
-                    torch.cuda.empty_cache()
-            resident.sealed = True
+            self._warm_batches(self._open())
+
+    def prepare(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> None:
+        """See `llmsim.api.PreparingEngine`: capture what the batch needs, as a campaign's cells do."""
+        if self._recompute is not None:
+            return
+        resident = self._open()
+        self._require_room(len(tau_in), max(tau_in), max(tau_out))
+        sealed, resident.sealed = resident.sealed, False
+        resident.arrange(len(tau_in))
+        slots = list(range(len(tau_in)))
+        run, known = resident.prefill(slots, self._prompts(tau_in)), resident.knows_step(len(slots))
+        resident.step(slots)
+        if not known:  # a meter's window must begin on a device that works, and captures left it idle
+            run()
+        resident.sealed = sealed
+        self._now()
 
     def prefill(self, instance: int, queries: Sequence[int], tokens: Sequence[int]) -> Work:
         """See `llmsim.api.StepEngine`."""
@@ -138,6 +143,21 @@ class TorchEngine:
         gc.collect()  # the next model may need the room at once, and garbage waits while the clock runs
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def _warm_batches(self, resident: Resident) -> None:
+        """Serve batches of the longest queries; of single ones, capture passes over every length."""
+        prompt = max(self._prompt_lengths)
+        if self._at_once == 1 and resident.device.type != "cpu":
+            resident.arrange(1)
+            for room in sorted({padded(tokens) for tokens in self._prompt_lengths}):
+                if room <= MOST_CAPTURED_TOKENS:
+                    resident.prefill([0], [torch.zeros(room, dtype=torch.int64)])
+        for batch in sorted({self._at_once, (self._at_once + 1) // 2}):
+            try:
+                self.serve([prompt] * batch, [min(2, self._longest - prompt)] * batch)
+            except torch.OutOfMemoryError:  # no batch of the run may be so large
+                torch.cuda.empty_cache()
+        resident.sealed = True
 
     def _one_by_one(self, recompute: Recompute, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
         self._require(max(i + o for i, o in zip(tau_in, tau_out, strict=True)))

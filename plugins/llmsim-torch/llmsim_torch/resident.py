@@ -143,6 +143,10 @@ class Resident:
             torch.zeros(slots, dtype=torch.int32, device=self.device),
         )
 
+    def knows_step(self, batch: int) -> bool:
+        """Whether a step of so many queries is captured."""
+        return batch in self._now.steps
+
     def step(self, slots: Sequence[int]) -> Callable[[], None]:
         """What runs one step of the queries in these slots; captured on a GPU, once for each batch."""
         wanted = tuple(slots)

@@ -18,6 +18,8 @@ BATCHES = ((8, 1), (16, 2), (32, 4), (64, 8))
 LARGEST_STEP = 16
 # Passes over so many prompts together are captured beforehand; over more they are run as they are.
 MOST_WARM_PROMPTS = 2
+# Longer passes that are run beforehand: over so many prompts, each size so many times the last.
+SETTLING_PROMPTS, SETTLING_STEP = (1, 2, 4), 1.15
 # A step takes this much longer than the last ones at most: so many can be run without looking at the clock.
 SLOWER = 1.2
 
@@ -80,13 +82,12 @@ class Stepper:
         self._now()
 
     def _settle(self, longest: int) -> None:
-        """Run passes that are too long to be captured: libraries load for each size."""
-        total = MOST_CAPTURED_TOKENS * 3 // 2
-        while total <= MOST_WARM_PROMPTS * longest:
-            count = -(-total // longest)
-            if count <= self.max_batch:
-                self._pass(count, total // count)
-            total *= 2
+        """Run passes that are too long to be captured: libraries choose, and load, what they run by size."""
+        for count in SETTLING_PROMPTS:
+            tokens = MOST_CAPTURED_TOKENS // count + 1
+            while count <= self.max_batch and tokens <= longest:
+                self._pass(count, tokens)
+                tokens = round(tokens * SETTLING_STEP)
 
     def _pass(self, count: int, tokens: int) -> None:
         """A pass over so many prompts, whose results are nobody's."""

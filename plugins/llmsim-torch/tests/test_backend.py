@@ -129,13 +129,14 @@ def test_what_an_engine_holds_is_foreseen_to_the_byte(family):
 
 
 @pytest.mark.parametrize("kv_cache", [True, False])
-def test_a_warmed_engine_gives_the_same_tokens(kv_cache):
+def test_a_warmed_and_prepared_engine_gives_the_same_tokens(kv_cache):
     answers = []
     for warmed in (False, True):
         one = engine(kv_cache=kv_cache, discipline="static")
         one.expect(np.array([3, 9, 5]), np.array([4, 1, 6]))
         if warmed:
             one.warm()
+            one.prepare((3, 9, 5), (4, 1, 6))
         one.serve((3, 9, 5), (4, 1, 6))
         answers.append(one.generated())
     assert answers[0] == answers[1]
