@@ -26,6 +26,7 @@ class CaseFile:
         trials: the table, in the same folder, of the trials of that card; None: the shipped ones.
         energy_interval_pct, energy_interval_source, seeds, targets: as in `conf/task/fidelity.yaml`; the
             comparison is held to its targets.
+        misses: figures whose gap is known to be beyond its target, and why; the others are held.
     """
 
     words: list[str]
@@ -37,6 +38,7 @@ class CaseFile:
     energy_interval_source: str | None = None
     seeds: list[int] = field(default_factory=list)
     targets: dict[str, Any] = field(default_factory=dict)
+    misses: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -351,4 +351,6 @@ def test_a_shipped_comparison_is_run_by_its_name(card, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", fidelity_cases.names())
 def test_the_simulator_is_as_near_to_what_was_measured_as_it_is_held_to_be(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert checked(name) == []
+    told = checked(name)
+    # One that is within its target again is no miss any more, and is to be held to it from then on.
+    assert {text.split(":")[0] for text in told} == set(fidelity_cases.case_of(name).file.misses), told
