@@ -109,7 +109,12 @@ def test_patterns_and_the_plus_forms_are_swept_over(tmp_path):
 def test_an_interrupted_sweep_keeps_what_had_ended(tmp_path):
     words = ["-m", "policy=random", "seed=range(0,60)", *SMALL]
     sweep = subprocess.Popen(
-        [sys.executable, "-m", "llmsim", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "llmsim", *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background have an interrupt ignored, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while not list(tmp_path.glob("outputs/sweeps/*/*/runs.csv")) and sweep.poll() is None:
         time.sleep(0.05)
