@@ -1,5 +1,10 @@
 """Phases among each other: passes over prompts amid decode steps, as a serving engine runs them.
 
+    python bursts.py OUT [--seconds SECONDS] [--model NAME] [--conf FOLDER] [--tiny]
+
+`h200_bursts.jsonl.gz` is its journal of Llama-2 7B on one H200 (card c38f830b): why curves have a
+headroom (`llmsim/curves/headroom.py`). --tiny: on the CPU, with a made-up meter and a toy model.
+
 A pass repeated on end runs at the board's power limit, at lower clocks. Amid steps, which
 draw less, it may not. Two kinds of entries tell:
 
@@ -11,9 +16,12 @@ draw less, it may not. Two kinds of entries tell:
 
 from __future__ import annotations
 
+import argparse
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # What comes before the passes of a burst, and how long those go on, s.
@@ -230,3 +238,64 @@ def probe(
         append({"kind": "burst", "model": model, "asked": vars(each), "passes_s": series})
         shown = ", ".join(f"{1e3 * x:.2f}" for x in series[:6])
         say(f"{model} {each}: ms {shown} ... {1e3 * series[-1]:.2f} ({len(series)} passes)")
+
+
+def loaded(model: Any, device: Any, pool_tokens: int) -> Any:
+    """A model in memory with random weights, and a cache of so many tokens."""
+    import torch
+
+    from llmsim_torch.decoder import Decoder
+    from llmsim_torch.ops import Heads, TorchOps
+    from llmsim_torch.resident import Resident
+    from llmsim_torch.weights import random_model, weights_of
+
+    ops = TorchOps()
+    if device.type == "cuda":
+        from llmsim_torch.triton_ops import TritonOps
+
+        ops = TritonOps()
+    weights = weights_of(random_model(model, device, torch.bfloat16, seed=0))
+    heads = Heads(model.num_attention_heads, model.num_key_value_heads, model.head_dim)
+    decoder = Decoder(weights, heads, model.sliding_window_tokens, model.context_tokens, ops)
+    return Resident(decoder, pool_tokens)
+
+
+def main() -> None:
+    """Measure everything of one model, an entry a line."""
+    import torch
+    from h200_one_card import made_up_meter
+    from running import described
+
+    from llmsim.measurement.nvml import NvmlMeter
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--model", default="llama2_7b")
+    parser.add_argument("--conf", type=Path, default=Path("conf"))
+    parser.add_argument("--tiny", action="store_true")
+    args = parser.parse_args()
+    until_s = time.perf_counter() + args.seconds
+    bursts, mixtures = (TINY_BURSTS, TINY_MIXTURES) if args.tiny else (BURSTS, MIXTURES)
+    model = described(args, "tiny" if args.tiny else args.model)
+    meter = made_up_meter() if args.tiny else NvmlMeter()
+    device = torch.device("cpu" if args.tiny else "cuda")
+    resident = loaded(model, device, pool_for([*bursts, *mixtures]))
+    with args.out.open("a", encoding="utf-8") as file:
+
+        def append(entry: dict[str, Any]) -> None:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+
+        append({"kind": "meter", "meters": meter.describe()})
+        probe(
+            resident, model.name, meter, append, print,
+            lambda: until_s - time.perf_counter(), bursts, mixtures,
+        )  # fmt: skip
+    meter.close()
+
+
+if __name__ == "__main__":
+    main()
