@@ -28,13 +28,13 @@ DECODE = (
     (1, 64), (1, 1000), (1, 2000), (2, 500), (4, 128), (4, 1500), (8, 512), (8, 1800), (16, 64), (16, 1000),
     (24, 500), (32, 128), (32, 700), (32, 1300), (32, 1800),
 )  # fmt: skip
-SINGLE = ((1, 1), (56, 1), (200, 1), (424, 1), (592, 1), (1000, 1), (1250, 1), (1500, 1))
+SINGLE = ((1, 1), (56, 1), (200, 1), (296, 1), (424, 1), (592, 1), (1000, 1), (1250, 1), (1500, 1))
 # A static batch prefills up to 32 prompts at once.
 TOGETHER = ((100, 8), (1000, 4), (1000, 8), (500, 16), (1000, 16), (500, 32), (1000, 32))
 # Passes amid steps: from so few that they leave nothing to spare to so many that a long pass has it all.
 MIXED = (
-    (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60), (8, 1000, 40),
-    (16, 1000, 70), (32, 900, 100),
+    (1, 120, 9), (1, 250, 9), (1, 500, 13), (1, 1000, 5), (1, 1000, 25), (4, 1000, 12), (4, 1000, 60),
+    (8, 1000, 40), (16, 1000, 70), (32, 900, 100),
 )  # fmt: skip
 CORE = Settings(DECODE, (*SINGLE, *TOGETHER), together=MIXED)
 # Never fitted.
@@ -62,7 +62,7 @@ CPU_THREADS = 12
 CPU_LEVELS = (
     "task.prefill_tokens=[1,32,64,128,512]", "task.prefill_batch=[1,2]", "task.decode_batch=[1,2]",
     "task.decode_context=[16,256,384,512,600]", "task.steps=16", "task.window_s=0.6", "task.settle_s=0.3",
-    "task.per_visit=1", "task.least=3", "task.most=3",
+    "task.per_visit=1", "task.least=3", "task.most=3", "task.generation=null",
 )  # fmt: skip
 
 TINY_BATCH, TINY_QUERIES = 4, 16

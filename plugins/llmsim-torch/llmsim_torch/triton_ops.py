@@ -49,12 +49,19 @@ MOST_ROUTED = 16384
 
 @dataclass(frozen=True)
 class Attending:
-    """How attention reads a cache: tokens at once, warps, stages, programs wanted per multiprocessor."""
+    """How attention reads a cache: tokens at once, warps, stages, programs wanted per multiprocessor.
+
+    And the fewest parts of a cache, where they are long enough: undivided, the longest context of a batch
+    holds up the others. On one H200, steps of Llama-2 7B whose contexts are as a server's took up to 5.8 %
+    longer than steps of contexts all alike and of the same mean; with four parts up to 1.2 %, and no step of
+    4 to 32 queries 1 % longer than with the best number.
+    """
 
     block: int = 64
     warps: int = 4
     stages: int = 3
     programs: int = 4
+    fewest: int = 4
 
 
 @dataclass
@@ -175,18 +182,19 @@ class TritonOps(TorchOps):
     def _splits(self, heads: int, tokens: int, device: torch.device) -> int:
         multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
         wanted = self.attending.programs * multiprocessors / heads
-        return splits_of(wanted, tokens // (2 * self.attending.block))
+        return splits_of(wanted, self.attending.fewest, tokens // (2 * self.attending.block))
 
 
-def splits_of(wanted: float, most: int) -> int:
+def splits_of(wanted: float, fewest: int, most: int) -> int:
     """Parts that a cache is divided into: a power of two, which the kernel that joins them needs.
 
     Args:
         wanted: as many as keep the device busy; the next power of two above.
+        fewest: at least so many, if they are long enough.
         most: that are long enough to be worth it; 1 at least, whatever is said.
     """
     largest: int = 1 << (max(1, min(MOST_SPLITS, most)).bit_length() - 1)
-    return min(largest, 1 << (max(1, round(wanted)) - 1).bit_length())
+    return min(largest, 1 << (max(1, fewest, round(wanted)) - 1).bit_length())
 
 
 def stream(x: Tensor, weight: Tensor, ends: Tensor, how: Streaming) -> Tensor:
