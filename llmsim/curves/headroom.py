@@ -33,9 +33,9 @@ LEAST_CELLS = 5
 STARTS_J = (5.0, 20.0, 50.0, 120.0)
 UNITS = {"seconds": "1", "joules": "1", "budget_j": "J"}
 # Shares of the power limit that a pass draws on end by its curves: up to the first the limit does not act on
-# it, from the second it does, wholly. Of 131 settings of eight models on H200 that were measured at the limit,
-# curves put 129 at 0.97 of it or more, and two at 0.96; of dense models' settings below it they say the power
-# within 0.03. So a pass said to draw less than 0.94 is below the limit; between both it cannot be told.
+# it, from the second it does, wholly. Of 131 settings of eight models on H200, measured at the limit, curves
+# put 129 at 0.97 of it or more, and two at 0.96; of dense models' settings below it they say the power within
+# 0.03. So a pass said to draw less than 0.94 is below the limit; between both it cannot be told.
 UNHELD, HELD = BELOW_LIMIT - 0.03, BELOW_LIMIT
 # Of a parameter's size: how far it is moved to see what moves with it.
 NUDGE = 1e-4
