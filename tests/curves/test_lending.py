@@ -42,6 +42,13 @@ def test_a_curve_keeps_its_own_and_one_that_knows_no_limit_has_no_use_for_any(cu
         assert with_headroom(one, node, 1) == (one, {})
 
 
+def test_the_most_that_was_drawn_is_no_limit_where_the_boards_allow_more(curve):
+    limit_w = curve.energy.prefill.theta[-1]
+    for tdp_w, lent in ((None, True), (limit_w / 0.99, True), (limit_w / 0.93, False)):
+        assert bool(with_headroom(curve, dataclasses.replace(NODE, tdp_w=tdp_w), 1)[1]) is lent
+    assert with_headroom(curve, dataclasses.replace(NODE, tdp_w=limit_w), 2) == (curve, {})
+
+
 def exact(form, *theta):
     return Fitted(form, np.array(theta), np.zeros((len(theta), len(theta))), 0.0)
 
