@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from llmsim.curves.cost import Cost, FloatArray, PhaseCurve
-from llmsim.curves.headroom import Headroom
+from llmsim.curves.headroom import HELD, UNHELD, Headroom
 from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_energy import TILE_TOKENS, PrefillEnergy
@@ -126,7 +126,12 @@ class CurveCosts:
         headroom = self._headroom
         if headroom is None:
             return seconds, joules
+        limit_j = headroom.limit_w * seconds
+        if joules <= UNHELD * limit_j:
+            return seconds, joules  # at full clocks on end, too
         bound = self._bound(len(tokens), sum(tokens), sum([count * count for count in tokens]))
+        if joules < HELD * limit_j:
+            bound *= (joules / limit_j - UNHELD) / (HELD - UNHELD)
         saved_s, added_j = bound * (1 - headroom.seconds) * seconds, bound * (headroom.joules - 1) * joules
         above_j = joules + added_j - headroom.limit_w * (seconds - saved_s)
         share = share_of(above_j) if above_j > 0.0 else 1.0

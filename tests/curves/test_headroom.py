@@ -11,7 +11,7 @@ from llmsim import trials
 from llmsim.backends.phase import CurveCosts
 from llmsim.backends.simulator import PhaseCurveEngine
 from llmsim.curves import library, store
-from llmsim.curves.headroom import Headroom
+from llmsim.curves.headroom import HELD, UNHELD, Headroom, work_bound
 from llmsim.curves.phase_check import checks
 from llmsim.curves.phase_fit import GENERATION, Phased, fit_phases
 from llmsim.curves.scores import scores
@@ -97,6 +97,35 @@ def test_a_pass_lies_between_full_clocks_and_passes_on_end(curve, tokens, spare_
     assert joules - costs.budget.limit_w * seconds <= spare_j + 1e-9
 
 
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0.3, 1.0), bound=st.floats(0, 1), spare_j=st.floats(0, 200))
+def test_a_pass_below_the_limit_on_end_gains_nothing_and_one_at_it_all(share, bound, spare_j):
+    seconds, joules = np.full(2, 0.02), TRUE.limit_w * 0.02 * np.array([share, share - 1e-9])
+    found_s, found_j = TRUE.passes(seconds, joules, np.full(2, bound), np.full(2, spare_j))
+    assert np.ptp(found_s) < 1e-8  # no leap
+    if share <= UNHELD:
+        assert found_s == pytest.approx(seconds, rel=1e-12)
+        assert found_j == pytest.approx(joules, rel=1e-12)
+    if share >= HELD and bound == 1:
+        assert TRUE.passes(seconds, joules, np.ones(2), np.full(2, 1e15))[0] == pytest.approx(0.83 * seconds)
+
+
+def test_halfway_to_the_limit_a_pass_gains_half():
+    watts = TRUE.limit_w * np.array([0.94, 0.955, 0.97, 1.0])
+    seconds, joules = TRUE.passes(np.ones(4), watts, np.ones(4), np.full(4, 1e15))
+    assert seconds == pytest.approx([1.0, 0.915, 0.83, 0.83])
+    assert joules / watts == pytest.approx([1.0, 1.05, 1.1, 1.1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(tokens=st.integers(1, 400), spare_j=st.floats(0, 50))
+def test_one_pass_costs_what_the_headroom_says_of_many(curve, tokens, spare_j):
+    costs, inputs = CurveCosts(curve), [np.array([x]) for x in (1, tokens, tokens**2)]
+    on_end = [np.array([x]) for x in costs.prefill([tokens])]
+    found = curve.headroom.passes(*on_end, work_bound(curve.prefill_time, *inputs), np.array([spare_j]))
+    assert costs.spared([tokens], spare_j) == pytest.approx([x[0] for x in found], rel=1e-9)
+
+
 @settings(max_examples=40, deadline=None)
 @given(tau_in=st.integers(1, 3000), tau_out=st.integers(1, 400), batch=st.integers(1, 40))
 def test_a_batch_costs_what_the_curve_says(curve, tau_in, tau_out, batch):
@@ -111,17 +140,18 @@ def test_a_batch_costs_what_the_curve_says(curve, tau_in, tau_out, batch):
     on_end_s=st.floats(0.005, 1.0),
     left_j=st.floats(-5, 60),
     budget_j=st.floats(0, 60),
-    watts=st.floats(600, 697),
+    watts=st.floats(500, 697),
 )
 def test_repeated_passes_come_to_what_single_ones_settle_at(on_end_s, left_j, budget_j, watts):
     headroom = dataclasses.replace(TRUE, budget_j=budget_j)
     seconds, joules = np.array([on_end_s]), np.array([watts * on_end_s])
-    above_j = max(TRUE.joules * joules[0] - TRUE.limit_w * TRUE.seconds * on_end_s, 0.0)
+    all_of_it = np.ones(1)
+    full_s, full_j = headroom.passes(seconds, joules, all_of_it, np.array([1e15]))
+    above_j = max(full_j[0] - TRUE.limit_w * full_s[0], 0.0)
     spare_j = budget_j
     for _ in range(2000):
         share = 0.0 if spare_j == 0 else spare_j / (spare_j + above_j)
         spare_j = min(max(spare_j - share * above_j + left_j, 0.0), budget_j)
-    all_of_it = np.ones(1)
     settled = headroom.passes(seconds, joules, all_of_it, np.array([spare_j]))
     assert headroom.repeated(seconds, joules, all_of_it, np.array([left_j])) == pytest.approx(
         np.array(settled), rel=2e-3
