@@ -164,34 +164,13 @@ def build(
         notes.append(
             f"fleet.instances={spec.instances} is set for every deployment: fleet.devices is not used."
         )
-    differences = spec.differences()
     fitted, absent = _fitted(spec, hardware, models, fit)
     weights = _weights(spec, fitted, notes)
     deployments = []
     for node in hardware:
         chosen = [model for model in models if (model.name, node.name) in fitted]
-        total = sum(weights[model.name] for model in chosen)
-        parts = {model.name: weights[model.name] / total for model in chosen}
-        sizes = {model.name: fitted[model.name, node.name].n_devices for model in chosen}
-        instances = _instances(spec, node, parts, sizes)
-        for model in chosen:
-            curve = fitted[model.name, node.name]
-            serving = differences.serving(model.name, node.name)
-            priced, lent = with_headroom(
-                curve.curve, node, curve.n_devices, curve.provenance.get("generation_cells", 0)
-            )
-            deployments.append(
-                Deployment(
-                    name=f"{model.name}@{node.name}",
-                    target=Target(model, node, curve.n_devices, curve.precision, curve.kv_cache, curve.batch),
-                    curve=priced,
-                    discipline=_discipline(serving, curve),
-                    instances=instances[model.name],
-                    share=weights[model.name],
-                    provenance={**curve.provenance, **lent},
-                    serving=serving,
-                )
-            )
+        curves = [(model, fitted[model.name, node.name]) for model in chosen]
+        deployments += _deployed(spec, node, curves, weights)
     if any(item.serving.chunk_tokens is not None for item in deployments):
         notes.append(_CHUNKED)
     fleet = tuple(_normalised(deployments))
@@ -217,6 +196,38 @@ def _fitted(
         reasons = "\n".join(f"  {pair}: {reason}" for pair, reason in absent.items())
         raise InputError(f"None of the chosen pairs of model and hardware has curves:\n{reasons}")
     return fitted, absent
+
+
+def _deployed(
+    spec: FleetSpec,
+    node: Hardware,
+    curves: Sequence[tuple[Model, FittedCurve]],
+    weights: Mapping[str, float],
+) -> list[Deployment]:
+    """The deployments on one hardware, in the order of its curves; shares are not normalised yet."""
+    total = sum(weights[model.name] for model, _ in curves)
+    parts = {model.name: weights[model.name] / total for model, _ in curves}
+    sizes = {model.name: fitted.n_devices for model, fitted in curves}
+    instances = _instances(spec, node, parts, sizes)
+    differences = spec.differences()
+    deployments = []
+    for model, fitted in curves:
+        serving = differences.serving(model.name, node.name)
+        cells = fitted.provenance.get("generation_cells", 0)
+        curve, lent = with_headroom(fitted.curve, node, fitted.n_devices, cells)
+        deployments.append(
+            Deployment(
+                name=f"{model.name}@{node.name}",
+                target=Target(model, node, fitted.n_devices, fitted.precision, fitted.kv_cache, fitted.batch),
+                curve=curve,
+                discipline=_discipline(serving, fitted),
+                instances=instances[model.name],
+                share=weights[model.name],
+                provenance={**fitted.provenance, **lent},
+                serving=serving,
+            )
+        )
+    return deployments
 
 
 def _discipline(serving: Serving, fitted: FittedCurve) -> str:
@@ -279,5 +290,6 @@ def _instances(
 
 
 def _normalised(deployments: Sequence[Deployment]) -> list[Deployment]:
+    """The same, shares summing to 1 over the whole fleet."""
     total = sum(item.share for item in deployments)
     return [replace(item, share=item.share / total) for item in deployments]

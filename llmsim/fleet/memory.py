@@ -1,4 +1,4 @@
-"""How many tokens' keys and values an instance can hold."""
+"""How many tokens' keys and values (the KV cache) an instance can hold."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def kv_blocks(target: Target, memory_fraction: float) -> int | None:
     if memory_gb is None:
         return None
     model, devices = target.model, target.n_devices
-    usable = memory_fraction * memory_gb * BYTES_PER_GB * devices
+    usable_bytes = memory_fraction * memory_gb * BYTES_PER_GB * devices
     copies = math.ceil(devices / model.num_key_value_heads)
     bytes_per_block = BLOCK_TOKENS * model.kv_bytes_per_token * copies
-    blocks = int((usable - model.weight_bytes) // bytes_per_block)
+    blocks = int((usable_bytes - model.weight_bytes) // bytes_per_block)
     if blocks < 1:
         raise InputError(
             f"{model.name} does not fit {devices} x {target.hardware.name}: weights of "

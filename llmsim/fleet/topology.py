@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from llmsim.config import parse
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment, Network
+from llmsim.fleet.memory import BYTES_PER_GB
 
 if TYPE_CHECKING:
     import networkx as nx
 
 ROUTER = "router"
-BYTES_PER_GB = 1e9
 
 
 @dataclass(frozen=True)
