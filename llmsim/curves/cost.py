@@ -52,10 +52,6 @@ class PhaseCurve(Protocol):
         """Cost of consecutive steps of a batch whose queries hold `context` tokens together at the first."""
         ...
 
-    def steps_until(self, batch: int, context: int, seconds: float) -> int:
-        """The least number of steps that take at least `seconds`."""
-        ...
-
     def cost(self, tau_in: IntArray, tau_out: IntArray, batch: IntArray | int = 1) -> Cost:
         """Cost of a batch of queries like each, from prompts to last token; the joules are of all of them."""
         ...

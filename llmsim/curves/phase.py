@@ -95,31 +95,6 @@ class FittedPhaseCurve:
             joules = self.energy.of_steps(stretch)
         return _cost((n * stretch.mean_s, n * step_se, *joules), outside, shape)
 
-    def steps_until(self, batch: int, context: int, seconds: float) -> int:
-        """The least number of steps that take at least `seconds`: the first boundary at or after then.
-
-        With a step of A + B*j seconds (j = 0, 1, ...) n steps take A*n + B*n*(n-1)/2: a quadratic in n.
-        """
-        if seconds <= 0:
-            return 0
-        first, second = self.decode_time.predict(
-            np.array([batch, batch]), np.array([context, context + batch])
-        )[0]
-        growth = max(second - first, 0.0)
-        linear = first - growth / 2
-        # The stable root of growth/2*n^2 + linear*n = seconds.
-        root = 2 * seconds / (linear + np.sqrt(linear**2 + 2 * growth * seconds))
-        steps = max(int(np.ceil(root)), 1)
-
-        def taken(n: int) -> float:
-            return float(first * n + growth * n * (n - 1) / 2)
-
-        while steps > 1 and taken(steps - 1) >= seconds:  # rounding may put the root a step off
-            steps -= 1
-        while taken(steps) < seconds:
-            steps += 1
-        return steps
-
     def cost(self, tau_in: IntArray, tau_out: IntArray, batch: Amount = 1) -> Cost:
         """Cost of a batch of like queries from its prompts to its last token; of one query alone unless said.
 
@@ -163,5 +138,6 @@ class FittedPhaseCurve:
 
 
 def _cost(values: tuple[FloatArray | None, ...], outside: BoolArray, shape: tuple[int, ...]) -> Cost:
+    """Seconds, joules and their standard errors, flat until here, in the shape that was asked for."""
     seconds, seconds_se, joules, joules_se = (None if v is None else v.reshape(shape) for v in values)
     return Cost(seconds, seconds_se, joules, joules_se, outside.reshape(shape))

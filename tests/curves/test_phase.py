@@ -60,25 +60,7 @@ def test_a_closed_sum_equals_its_steps_one_by_one(curve, batch, context, steps):
     assert float(once.energy_j) == pytest.approx(each.energy_j.sum(), rel=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
-@given(batch=batches, context=contexts, seconds=st.floats(1e-4, 1e4))
-def test_steps_until_is_the_first_boundary_at_or_after(curve, batch, context, seconds):
-    n = curve.steps_until(batch, context, seconds)
-    assert curve.decode(batch, context, n).runtime_s >= seconds * (1 - 1e-12)
-    if n > 1:
-        assert curve.decode(batch, context, n - 1).runtime_s < seconds * (1 + 1e-12)
-
-
-@settings(max_examples=40, deadline=None)
-@given(batch=batches, context=contexts, steps=st.integers(1, 2_000))
-def test_steps_until_undoes_decode(curve, batch, context, steps):
-    seconds = float(curve.decode(batch, context, steps).runtime_s)
-    assert abs(curve.steps_until(batch, context, seconds) - steps) <= 1
-    assert curve.steps_until(batch, context, seconds * (1 - 1e-9)) == steps
-
-
 def test_nothing_takes_no_time(curve):
-    assert curve.steps_until(4, 100, 0.0) == 0
     assert float(curve.decode(4, 100, 0).runtime_s) == 0.0
     assert float(curve.decode(4, 100, 0).energy_j) == 0.0
 
