@@ -10,11 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from llmsim.curves.cost import Cost, FloatArray, PhaseCurve
+from llmsim.curves.form import KILO
 from llmsim.curves.headroom import HELD, UNHELD, Headroom
 from llmsim.curves.joules import JoulesApart, JoulesTogether, PhaseJoules
 from llmsim.curves.phase import FittedPhaseCurve
 from llmsim.curves.phase_energy import TILE_TOKENS, PrefillEnergy
-from llmsim.curves.prefill import KILO, Prefill
+from llmsim.curves.prefill import Prefill
 
 # Context at which the slope of a step over its context is read off a curve: long, so that it is exact.
 _FAR_TOKENS = 1 << 20

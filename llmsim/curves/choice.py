@@ -17,6 +17,7 @@ from llmsim.trials.table import Trials
 
 # Choices worked out beforehand for trials that have not changed; `write_choices` makes it.
 FILE = Path(__file__).parents[1] / "data" / "curves" / "choices.yaml"
+# The column of trials that each target is fitted to.
 COLUMNS = {"energy": "energy_j", "runtime": "runtime_s"}
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsim.curves.experts import START_MISS, experts_of, floor_of
-from llmsim.curves.form import Design, FloatArray, IntArray, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, IntArray, Parameter, linear_start
 from llmsim.curves.smooth_max import smooth_max
 
-KILO = 1000.0
 START_OVERLAP = 0.05
 
 

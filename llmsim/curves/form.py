@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[Any]
 
+# Tokens in a kilotoken, the unit of context in every form: it keeps parameters of like size.
+KILO = 1000.0
+
 
 @dataclass(frozen=True)
 class Parameter:

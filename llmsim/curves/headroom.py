@@ -181,8 +181,8 @@ def _used(spare_j: FloatArray | float, above_j: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """Generations, each array of shape (n,): passes with steps after them, over and over.
+class Generations:
+    """Trials of whole generations, each array of shape (n,): a pass with steps after it, over and over.
 
     Attributes:
         bound: how far its work bounds the pass.
@@ -214,9 +214,9 @@ class Mixed:
         seconds, joules = self.predicted(headroom)
         return seconds / self.measured_s - 1, joules / self.measured_j - 1
 
-    def take(self, rows: IntArray) -> Mixed:
+    def take(self, rows: IntArray) -> Generations:
         """Some of them."""
-        return Mixed(**{name: values[rows] for name, values in vars(self).items()})
+        return Generations(**{name: values[rows] for name, values in vars(self).items()})
 
     def left_out(
         self, predicted: tuple[FloatArray, FloatArray], errors: FloatArray
@@ -234,12 +234,12 @@ class Mixed:
         )
 
 
-def on_end(mixed: Mixed) -> tuple[LeftOut, LeftOut]:
+def on_end(whole: Generations) -> tuple[LeftOut, LeftOut]:
     """Generations held against curves of single phases, which saw none of them."""
-    return mixed.left_out(mixed.predicted(None), np.zeros((2, len(mixed.cells))))
+    return whole.left_out(whole.predicted(None), np.zeros((2, len(whole.cells))))
 
 
-def fit_headroom(limit_w: float, mixed: Mixed) -> tuple[Headroom, tuple[LeftOut, LeftOut]] | None:
+def fit_headroom(limit_w: float, whole: Generations) -> tuple[Headroom, tuple[LeftOut, LeftOut]] | None:
     """The headroom that generations tell, and what it predicts of each cell from the others.
 
     Args:
@@ -248,19 +248,19 @@ def fit_headroom(limit_w: float, mixed: Mixed) -> tuple[Headroom, tuple[LeftOut,
     Returns:
         None where they are of too few cells.
     """
-    cells = np.unique(mixed.cells)
+    cells = np.unique(whole.cells)
     if len(cells) < LEAST_CELLS:
         return None
-    best = min((_fit(limit_w, mixed, (0.85, 1.15, start)) for start in STARTS_J), key=lambda one: one.chisqr)
-    headroom = _of(best.params, limit_w)
-    seconds, joules = np.empty(len(mixed.cells)), np.empty(len(mixed.cells))
+    best = min((_fit(limit_w, whole, (0.85, 1.15, start)) for start in STARTS_J), key=lambda one: one.chisqr)
+    headroom = _headroom_of(best.params, limit_w)
+    seconds, joules = np.empty(len(whole.cells)), np.empty(len(whole.cells))
     for cell in cells:
-        out = mixed.cells == cell
-        again = _of(_fit(limit_w, mixed.take(~out), _values(headroom)).params, limit_w)
-        found = mixed.predicted(again)
+        out = whole.cells == cell
+        again = _headroom_of(_fit(limit_w, whole.take(~out), _values(headroom)).params, limit_w)
+        found = whole.predicted(again)
         seconds[out], joules[out] = found[0][out], found[1][out]
-    left_out = mixed.left_out((seconds, joules), _standard_errors(mixed, headroom, best.covar))
-    return dataclasses.replace(headroom, fit=_told(best, mixed.errors(headroom), left_out)), left_out
+    left_out = whole.left_out((seconds, joules), _standard_errors(whole, headroom, best.covar))
+    return dataclasses.replace(headroom, fit=_told(best, whole.errors(headroom), left_out)), left_out
 
 
 def _told(
@@ -283,7 +283,7 @@ def _told(
     }
 
 
-def _fit(limit_w: float, mixed: Mixed, start: tuple[float, ...]) -> lmfit.minimizer.MinimizerResult:
+def _fit(limit_w: float, whole: Generations, start: tuple[float, ...]) -> lmfit.minimizer.MinimizerResult:
     import lmfit
 
     seconds, joules, budget_j = start
@@ -293,7 +293,7 @@ def _fit(limit_w: float, mixed: Mixed, start: tuple[float, ...]) -> lmfit.minimi
     params.add("budget_j", value=budget_j, min=0.0, max=1e4)
 
     def errors(values: lmfit.Parameters) -> FloatArray:
-        return np.concatenate(mixed.errors(_of(values, limit_w)))
+        return np.concatenate(whole.errors(_headroom_of(values, limit_w)))
 
     return lmfit.minimize(errors, params, method="least_squares")
 
@@ -302,19 +302,19 @@ def _values(headroom: Headroom) -> tuple[float, ...]:
     return tuple(getattr(headroom, name) for name in UNITS)
 
 
-def _of(params: lmfit.Parameters, limit_w: float) -> Headroom:
+def _headroom_of(params: lmfit.Parameters, limit_w: float) -> Headroom:
     seconds, joules, budget_j = (float(params[name].value) for name in UNITS)
     return Headroom(seconds, joules, budget_j, limit_w)
 
 
-def _standard_errors(mixed: Mixed, headroom: Headroom, covariance: FloatArray | None) -> FloatArray:
+def _standard_errors(whole: Generations, headroom: Headroom, covariance: FloatArray | None) -> FloatArray:
     """Of what is predicted, from the parameters alone, shape (2, n); 0 where a fit does not tell them."""
-    known = np.stack(mixed.predicted(headroom))
+    known = np.stack(whole.predicted(headroom))
     if covariance is None:
         return np.zeros_like(known)
     slopes = []
     for name, value in zip(UNITS, _values(headroom), strict=True):
         nudged = dataclasses.replace(headroom, **dict[str, Any]({name: value * (1 + NUDGE)}))
-        slopes.append((np.stack(mixed.predicted(nudged)) - known) / (NUDGE * value or 1.0))
+        slopes.append((np.stack(whole.predicted(nudged)) - known) / (NUDGE * value or 1.0))
     slope = np.stack(slopes)
     return np.asarray(np.sqrt(np.einsum("ikn,ij,jkn->kn", slope, covariance, slope).clip(0)))

@@ -50,9 +50,9 @@ def checks(trials: Trials, rows: Trials, curve: FittedPhaseCurve) -> dict[str, f
         steps = decode_inputs(measured)
         joules = curve.energy.decode.value(*steps, curve.decode_time.value(*steps))
         found["decode_energy"] = measured["energy_j"] / (measured["tau_out"] - 1), joules
-    mixed = generations_of(curve, powered(kept.take(both))) if apart else None
-    if mixed is not None:
-        pair = zip((mixed.measured_s, mixed.measured_j), mixed.predicted(curve.headroom), strict=True)
+    whole = generations_of(curve, powered(kept.take(both))) if apart else None
+    if whole is not None:
+        pair = zip((whole.measured_s, whole.measured_j), whole.predicted(curve.headroom), strict=True)
         found |= dict(zip(GENERATION, pair, strict=True))
     return {
         part: 100 * float(np.mean(np.abs(predicted / measured - 1)))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsim.curves.experts import reached
-from llmsim.curves.form import Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
 
-KILO = 1000.0
 # Rows that matrix units take at once: a pass over fewer tokens does as much.
 TILE_TOKENS = 16
 # A trial of less than this share of the greatest power is taken to be below the limit, to begin with.

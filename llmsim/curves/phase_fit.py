@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from llmsim.curves.decode import Decode
 from llmsim.curves.domain import Domain
 from llmsim.curves.form import Form
-from llmsim.curves.headroom import LEAST_CELLS, Headroom, Mixed, applies, fit_headroom, on_end, work_bound
+from llmsim.curves.headroom import (
+    LEAST_CELLS,
+    Generations,
+    Headroom,
+    applies,
+    fit_headroom,
+    on_end,
+    work_bound,
+)
 from llmsim.curves.joules import JoulesApart, JoulesTogether, Pass, PhaseJoules
 from llmsim.curves.part import Part, Sample, fit_part
 from llmsim.curves.phase import FittedPhaseCurve
@@ -226,7 +234,7 @@ def _joules_apart(phased: Phased, times: dict[str, Part], what: str) -> dict[str
     }
 
 
-def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Mixed | None:
+def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Generations | None:
     """Generations beside what the curve says of their phases; None where it does not tell joules apart.
 
     Args:
@@ -240,7 +248,7 @@ def generations_of(curve: FittedPhaseCurve, rows: Trials) -> Mixed | None:
     decoded = curve.decode(batch, batch * (tau_in + 1), steps)
     if decoded.runtime_s is None or decoded.energy_j is None:
         return None
-    return Mixed(
+    return Generations(
         work_bound(curve.prefill_time, prompts, tokens, squares),
         on_end_s,
         curve.energy.of_passes(Pass(tokens, squares, on_end_s))[0],
@@ -288,15 +296,15 @@ def _headroom(
     curve: FittedPhaseCurve, rows: Trials
 ) -> tuple[Headroom | None, tuple[LeftOut, LeftOut] | None]:
     """How much quicker passes are amid steps, and what is then said of generations that are left out."""
-    mixed = generations_of(curve, rows)
-    if mixed is None or not isinstance(curve.energy, JoulesApart):
+    whole = generations_of(curve, rows)
+    if whole is None or not isinstance(curve.energy, JoulesApart):
         return None, None
-    plain = on_end(mixed)
-    found = fit_headroom(float(curve.energy.prefill.theta[-1]), mixed)
+    plain = on_end(whole)
+    found = fit_headroom(float(curve.energy.prefill.theta[-1]), whole)
     if found is not None and found[1][0].mape_pct < WORTH_MORE * plain[0].mape_pct:
         return found
     # A spread over settings needs two of them.
-    return None, plain if len(np.unique(mixed.cells)) > 1 else None
+    return None, plain if len(np.unique(whole.cells)) > 1 else None
 
 
 def _one_phase_joules(rows: Trials) -> NDArray[np.bool_]:

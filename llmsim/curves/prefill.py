@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.form import Design, FloatArray, IntArray, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, IntArray, Parameter, linear_start
 from llmsim.curves.smooth_max import smooth_max
 
-KILO = 1000.0
 START_SHARPNESS = 3.0
 
 

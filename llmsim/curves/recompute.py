@@ -6,11 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.form import Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
 from llmsim.errors import InputError
-
-# Tokens in the unit of context: keeps the three parameters of like size.
-KILO = 1000.0
 
 # Beyond these a relative error is as small as rounding, or bounds nothing.
 LEAST_ROBUST_SCALE, MOST_ROBUST_SCALE = 1e-9, 1e9

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsim.curves.context_sum import ContextSum
-from llmsim.curves.form import FloatArray, IntArray, Parameter
-from llmsim.curves.recompute import KILO, Recompute, check_robust_scale
+from llmsim.curves.form import KILO, FloatArray, IntArray, Parameter
+from llmsim.curves.recompute import Recompute, check_robust_scale
 from llmsim.curves.smooth_max import smooth_max
 from llmsim.errors import InputError
 

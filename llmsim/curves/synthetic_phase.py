@@ -27,13 +27,14 @@ def synthetic_phase() -> FittedPhaseCurve:
     """A phase curve with round parameters and no error, of batches to 256 and contexts to 131,072 tokens."""
     domain = Domain.of(("batch", "tokens"), np.array([1, MAX_BATCH]), np.array([2, CONTEXT_TOKENS]))
     return FittedPhaseCurve(
-        prefill_time=_exact(Prefill(sharpness=4.0), PREFILL_S),
-        decode_time=_exact(Decode(), DECODE_S),
-        energy=JoulesTogether(_exact(PhaseEnergy(), ENERGY_J)),
+        prefill_time=exact(Prefill(sharpness=4.0), *PREFILL_S),
+        decode_time=exact(Decode(), *DECODE_S),
+        energy=JoulesTogether(exact(PhaseEnergy(), *ENERGY_J)),
         prompts=domain,
         contexts=domain,
     )
 
 
-def _exact(form: Form, theta: tuple[float, ...]) -> Fitted:
+def exact(form: Form, *theta: float) -> Fitted:
+    """A form with these parameters, without error or scatter."""
     return Fitted(form, np.array(theta), np.zeros((len(theta), len(theta))), 0.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsim.curves.choice import COLUMNS
 from llmsim.curves.fitted import Fitted
 from llmsim.curves.form import FloatArray
 from llmsim.curves.validate import groups_of
@@ -16,7 +17,6 @@ from llmsim.trials.table import Trials
 # for something rather than worked: the machine was shared.
 CONTENDED_TIME_RATIO = 1.25
 CONTENDED_ENERGY_RATIO = 1.15
-COLUMNS = {"energy": "energy_j", "runtime": "runtime_s"}
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ def _measured(rows: AuthorRows, target: str) -> FloatArray:
     return rows.energy_j if target == "energy" else rows.runtime_s
 
 
-def _fit(features: FloatArray, measured: FloatArray) -> FloatArray:
+def _residuals(features: FloatArray, measured: FloatArray) -> FloatArray:
+    """What ordinary least squares over the features (n, p) leaves of each trial, shape (n,)."""
     theta, *_ = np.linalg.lstsq(features, measured, rcond=None)
     return np.asarray(measured - features @ theta)
 
@@ -144,10 +145,10 @@ def _quality(features: FloatArray, measured: FloatArray, intercept: bool) -> tup
     n, p = features.shape
     centre = measured.mean() if intercept else 0.0
     columns = np.column_stack([features, np.ones(n)]) if intercept else features
-    residual = _fit(columns, measured)
+    residual = _residuals(columns, measured)
     r2 = 1 - float(residual @ residual) / float((measured - centre) @ (measured - centre))
     return r2, r2 / p / ((1 - r2) / (n - columns.shape[1]))
 
 
 def _mape_pct(features: FloatArray, measured: FloatArray) -> float:
-    return float(100 * np.mean(np.abs(_fit(features, measured) / measured)))
+    return float(100 * np.mean(np.abs(_residuals(features, measured) / measured)))

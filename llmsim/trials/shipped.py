@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsim.trials.read import FOLDER, read
+from llmsim.trials.read import DTYPES, FOLDER, read
 from llmsim.trials.schema import COLUMNS
 from llmsim.trials.table import Trials
 
@@ -144,11 +144,10 @@ def _array(column: Any) -> NDArray[Any]:
 
 def _table(n: int, **given: NDArray[Any]) -> Trials:
     """A table of n rows from the given columns; the others get their defaults."""
-    kinds = {"text": np.str_, "int": np.int64, "float": np.float64, "bool": np.bool_}
     columns: Columns = {}
     for column in COLUMNS:
         values = given.get(column.name, np.full(n, column.default))
-        columns[column.name] = values.astype(kinds[column.kind])
+        columns[column.name] = values.astype(DTYPES[column.kind])
     return Trials(columns)
 
 

@@ -12,17 +12,12 @@ from hypothesis import strategies as st
 
 from llmsim.backends.phase import CurveCosts, over_limit_j
 from llmsim.curves.decode import Decode
-from llmsim.curves.fitted import Fitted
 from llmsim.curves.joules import JoulesApart, over_limit
 from llmsim.curves.phase_energy import DecodeEnergy, PrefillEnergy
 from llmsim.curves.prefill import Prefill
-from llmsim.curves.synthetic_phase import synthetic_phase
+from llmsim.curves.synthetic_phase import exact, synthetic_phase
 
 CURVE = synthetic_phase()
-
-
-def exact(form, *theta):
-    return Fitted(form, np.array(theta), np.zeros((len(theta), len(theta))), 0.0)
 
 
 # A mixture of experts whose phases were measured apart, on a device that its batches bring to its limit.

@@ -2,19 +2,17 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from llmsim import trials
 from llmsim.backends.phase import CurveCosts
 from llmsim.curves import library
-from llmsim.curves.fitted import Fitted
 from llmsim.curves.headroom import Headroom
 from llmsim.curves.joules import JoulesApart
 from llmsim.curves.lending import with_headroom
 from llmsim.curves.phase_energy import PrefillEnergy
 from llmsim.curves.prefill import Prefill
-from llmsim.curves.synthetic_phase import synthetic_phase
+from llmsim.curves.synthetic_phase import exact, synthetic_phase
 from tests.builders import LinearCurve, hardware
 
 LENT = {"seconds": 0.8, "joules": 1.15, "budget_j": 24.0}
@@ -47,10 +45,6 @@ def test_the_most_that_was_drawn_is_no_limit_where_the_boards_allow_more(curve):
     for tdp_w, lent in ((None, True), (limit_w / 0.99, True), (limit_w / 0.93, False)):
         assert bool(with_headroom(curve, dataclasses.replace(NODE, tdp_w=tdp_w), 1)[1]) is lent
     assert with_headroom(curve, dataclasses.replace(NODE, tdp_w=limit_w), 2) == (curve, {})
-
-
-def exact(form, *theta):
-    return Fitted(form, np.array(theta), np.zeros((len(theta), len(theta))), 0.0)
 
 
 def test_passes_of_a_small_model_that_stay_below_the_limit_on_end_are_no_quicker_amid_steps(curve):
