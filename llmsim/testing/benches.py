@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmsim.api import Bench, Cell, OutOfMemory
+from llmsim.testing.checks import require
 
 TOO_MANY = 1_000_000
 
@@ -21,16 +22,14 @@ class BenchConformance:
         bench = self.open_bench()
         for cell in self.cells:
             passes = bench.prepare(cell).run(0.0)
-            if passes.count < 1 or not passes.seconds > 0:
-                raise AssertionError(f"{cell}: {passes}")
+            require(passes.count >= 1 and passes.seconds > 0, f"{cell}: {passes}")
         bench.close()
 
     def test_a_cell_runs_for_at_least_the_seconds_asked_for(self) -> None:
         """Its own clock and the host's agree roughly."""
         bench = self.open_bench()
         passes = bench.prepare(self.cells[0]).run(0.05)
-        if passes.seconds < 0.04:
-            raise AssertionError(f"{passes.seconds} s of 0.05 s")
+        require(passes.seconds >= 0.04, f"{passes.seconds} s of 0.05 s")
         bench.close()
 
     def test_generated_tokens_are_counted(self) -> None:
@@ -39,8 +38,7 @@ class BenchConformance:
         wanted = {"prefill": 1, "decode": 4, "generation": 4}
         for cell in self.cells:
             tokens = bench.prepare(cell).run(0.0).tokens
-            if tokens != wanted[cell.experiment]:
-                raise AssertionError(f"{cell}: {tokens} tokens")
+            require(tokens == wanted[cell.experiment], f"{cell}: {tokens} tokens")
         bench.close()
 
     def test_what_does_not_fit_is_out_of_memory_and_the_next_cell_runs(self) -> None:
@@ -57,6 +55,5 @@ class BenchConformance:
     def test_conditions_say_what_the_weights_are(self) -> None:
         """Random, or a checkpoint's."""
         bench = self.open_bench()
-        if not bench.conditions().get("weights"):
-            raise AssertionError("no word about the weights")
+        require(bool(bench.conditions().get("weights")), "no word about the weights")
         bench.close()

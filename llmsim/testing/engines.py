@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from llmsim.api import Engine, InputError
+from llmsim.api import Engine
+from llmsim.testing.checks import require, require_refused
 
 # Prompt and answer of the batches that the suite serves: small enough for a model of toy size on a CPU.
 TAU_IN, TAU_OUT = (3, 9, 5), (4, 1, 6)
@@ -46,7 +46,7 @@ class EngineConformance:
         """Seconds are positive and finite, and in order."""
         engine = self.open_engine()
         advance = engine.serve(TAU_IN[:1], TAU_OUT[:1])
-        _require(0 < advance.first_token_s <= advance.runtime_s < float("inf"), str(advance))
+        require(0 < advance.first_token_s <= advance.runtime_s < float("inf"), str(advance))
         engine.close()
 
     def test_every_query_gets_exactly_the_tokens_it_asks_for(self) -> None:
@@ -55,14 +55,14 @@ class EngineConformance:
         n = self.most_at_once()
         engine.serve(TAU_IN[:n], TAU_OUT[:n])
         counts = tuple(len(tokens) for tokens in engine.generated())
-        _require(counts == TAU_OUT[:n], f"{counts} tokens, asked for {TAU_OUT[:n]}")
+        require(counts == TAU_OUT[:n], f"{counts} tokens, asked for {TAU_OUT[:n]}")
         engine.close()
 
     def test_one_token_is_a_whole_answer(self) -> None:
         """The first token is the last."""
         engine = self.open_engine()
         engine.serve((4,), (1,))
-        _require(len(engine.generated()[0]) == 1, "not one token")
+        require(len(engine.generated()[0]) == 1, "not one token")
         engine.close()
 
     def test_the_same_batch_gives_the_same_tokens(self) -> None:
@@ -73,24 +73,24 @@ class EngineConformance:
         first = engine.generated()
         engine.serve((7,), (3,))
         engine.serve(TAU_IN[:n], TAU_OUT[:n])
-        _require(engine.generated() == first, "other tokens the second time")
+        require(engine.generated() == first, "other tokens the second time")
         engine.close()
         other = self.open_engine()
         other.serve(TAU_IN[:n], TAU_OUT[:n])
-        _require(other.generated() == first, "other tokens on another engine")
+        require(other.generated() == first, "other tokens on another engine")
         other.close()
 
     def test_joules_are_the_drivers_to_count(self) -> None:
         """None, or a positive number; never 0."""
         engine = self.open_engine()
         joules = engine.serve(TAU_IN[:1], TAU_OUT[:1]).energy_j
-        _require(joules is None or joules > 0, f"{joules} J")
+        require(joules is None or joules > 0, f"{joules} J")
         engine.close()
 
     def test_what_does_not_fit_is_refused_before_anything_is_served(self) -> None:
         """`expect` raises InputError, and the engine serves on."""
         engine = self.open_engine()
-        _refused(
+        require_refused(
             lambda: engine.expect(np.array([3, TOO_LONG]), np.array([4, 1])),
             f"a query of {TOO_LONG} tokens was not refused",
         )
@@ -102,9 +102,9 @@ class EngineConformance:
         engine = self.open_engine()
         engine.serve(TAU_IN[:1], TAU_OUT[:1])
         first = engine.generated()
-        _refused(lambda: engine.serve((TOO_LONG,), (1,)), f"a query of {TOO_LONG} tokens was served")
+        require_refused(lambda: engine.serve((TOO_LONG,), (1,)), f"a query of {TOO_LONG} tokens was served")
         engine.serve(TAU_IN[:1], TAU_OUT[:1])
-        _require(engine.generated() == first, "other tokens after a failed batch")
+        require(engine.generated() == first, "other tokens after a failed batch")
         engine.close()
 
     def test_a_closed_engine_is_closed_for_good(self) -> None:
@@ -112,18 +112,4 @@ class EngineConformance:
         engine = self.open_engine()
         engine.close()
         engine.close()
-        _refused(lambda: engine.serve(TAU_IN[:1], TAU_OUT[:1]), "a closed engine served")
-
-
-def _require(true: bool, otherwise: str) -> None:
-    if not true:
-        raise AssertionError(otherwise)
-
-
-def _refused(call: Callable[[], object], otherwise: str) -> None:
-    """The call must raise InputError; any other error is a fault of its own and passes through."""
-    try:
-        call()
-    except InputError:
-        return
-    raise AssertionError(otherwise)
+        require_refused(lambda: engine.serve(TAU_IN[:1], TAU_OUT[:1]), "a closed engine served")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 
 from llmsim.api import Meter, Reading
+from llmsim.testing.checks import require
 
 # A window is at least so long, s; longer where the meter asks for it.
 LEAST_WINDOW_S = 0.1
@@ -34,7 +35,7 @@ class MeterConformance:
     def test_it_is_available(self) -> None:
         """Asked twice, it says the same."""
         meter = self._open()
-        _require(meter.unavailable() is None, "available once, not twice")
+        require(meter.unavailable() is None, "available once, not twice")
         meter.close()
 
     def test_a_window_has_a_reading_a_source_with_watts_times_seconds_as_joules(self) -> None:
@@ -42,11 +43,11 @@ class MeterConformance:
         meter = self._open()
         readings, elapsed_s = self._window(meter, self._seconds(meter))
         names = [reading.source for reading in readings]
-        _require(bool(names) and len(set(names)) == len(names), f"sources: {names}")
+        require(bool(names) and len(set(names)) == len(names), f"sources: {names}")
         for reading in readings:
             _labelled(reading)
-            _require(0.9 * elapsed_s <= reading.window_s <= 1.1 * elapsed_s, f"{elapsed_s} s: {reading}")
-            _require(reading.power_w is not None and reading.energy_j is not None, f"no joules: {reading}")
+            require(0.9 * elapsed_s <= reading.window_s <= 1.1 * elapsed_s, f"{elapsed_s} s: {reading}")
+            require(reading.power_w is not None and reading.energy_j is not None, f"no joules: {reading}")
         meter.close()
 
     def test_windows_follow_each_other_over_the_same_sources(self) -> None:
@@ -54,7 +55,7 @@ class MeterConformance:
         meter = self._open()
         first, _ = self._window(meter, self._seconds(meter))
         second, _ = self._window(meter, self._seconds(meter))
-        _require(
+        require(
             [reading.source for reading in first] == [reading.source for reading in second],
             f"{first}, then {second}",
         )
@@ -71,7 +72,7 @@ class MeterConformance:
         """A meter without `least_window_s` takes any."""
         meter = self._open()
         seconds = getattr(meter, "least_window_s", float)()
-        _require(0 <= seconds < math.inf, f"{seconds} s")
+        require(0 <= seconds < math.inf, f"{seconds} s")
         meter.close()
 
     def test_it_describes_its_sources_as_the_doctor_shows_them(self) -> None:
@@ -79,8 +80,8 @@ class MeterConformance:
         meter = self._open()
         for item in getattr(meter, "describe", list)():
             missing = {"device", "how", "period_s", "read_cost_s"} - set(item)
-            _require(not missing, f"{item}: no {missing}")
-            _require("card" not in item or "index" in item, f"{item}: a card without its number")
+            require(not missing, f"{item}: no {missing}")
+            require("card" not in item or "index" in item, f"{item}: a card without its number")
         meter.close()
 
     def test_gpus_that_it_does_not_know_are_not_replaced_by_others(self) -> None:
@@ -91,7 +92,7 @@ class MeterConformance:
                 meter.only(uuids)
                 if meter.unavailable() is None:
                     scopes = {reading.scope for reading in self._window(meter, 0.0)[0]}
-                    _require("gpu_boards" not in scopes, f"{uuids} work, and it reads other GPUs")
+                    require("gpu_boards" not in scopes, f"{uuids} work, and it reads other GPUs")
         meter.close()
 
     def test_closing_twice_does_no_harm(self) -> None:
@@ -103,7 +104,7 @@ class MeterConformance:
     def _open(self) -> Meter:
         meter = self.open_meter()
         reason = meter.unavailable()
-        _require(reason is None, f"unavailable: {reason}")
+        require(reason is None, f"unavailable: {reason}")
         return meter
 
     def _seconds(self, meter: Meter) -> float:
@@ -119,18 +120,13 @@ class MeterConformance:
 
 def _labelled(reading: Reading) -> None:
     """A reading says of what, how, and why there are no joules where there are none."""
-    _require(bool(reading.source and reading.scope and reading.how), f"not named: {reading}")
-    _require(reading.method in ("measured", "estimated"), f"method: {reading}")
+    require(bool(reading.source and reading.scope and reading.how), f"not named: {reading}")
+    require(reading.method in ("measured", "estimated"), f"method: {reading}")
     json.dumps(dict(reading.conditions))
     if reading.energy_j is None or reading.power_w is None:
-        _require(reading.energy_j is None and reading.power_w is None, f"only one is absent: {reading}")
-        _require(any(reading.warnings), f"absent, and no word why: {reading}")
+        require(reading.energy_j is None and reading.power_w is None, f"only one is absent: {reading}")
+        require(any(reading.warnings), f"absent, and no word why: {reading}")
         return
     joules = reading.power_w * reading.window_s
-    _require(math.isclose(reading.energy_j, joules, rel_tol=TOLERANCE), f"not W times s: {reading}")
-    _require(reading.energy_j > 0 or reading.method == "estimated", f"no joules measured: {reading}")
-
-
-def _require(true: bool, otherwise: str) -> None:
-    if not true:
-        raise AssertionError(otherwise)
+    require(math.isclose(reading.energy_j, joules, rel_tol=TOLERANCE), f"not W times s: {reading}")
+    require(reading.energy_j > 0 or reading.method == "estimated", f"no joules measured: {reading}")

@@ -20,6 +20,7 @@ from llmsim.curves.cost import IntArray
 from llmsim.fleet.prices import Prices, price
 from llmsim.simulation.run import Entry, Run, run_policy
 from llmsim.tasks.inputs import fleet_of, workload_of
+from llmsim.testing.checks import require
 
 SEED = 7
 
@@ -39,18 +40,16 @@ class PolicyConformance:
 
     def test_its_fields_are_its_parameters(self) -> None:
         """A dataclass, so that the command line can set and check them."""
-        if not dataclasses.is_dataclass(self.policy()):
-            raise AssertionError(f"{type(self.policy()).__name__} is not a dataclass")
+        policy = self.policy()
+        require(dataclasses.is_dataclass(policy), f"{type(policy).__name__} is not a dataclass")
 
     def test_every_query_goes_where_it_fits(self) -> None:
         """Prompt and answer within the chosen deployment's context."""
         run = self._run(self.policy())
         chosen = run.ledger.deployment
         fits = run.prices.eligible[run.prices.pair_of, chosen]
-        if not fits.all():
-            raise AssertionError(
-                f"{int((~fits).sum())} of {len(fits)} queries do not fit where they were sent"
-            )
+        said = f"{int((~fits).sum())} of {len(fits)} queries do not fit where they were sent"
+        require(bool(fits.all()), said)
 
     def test_the_same_seed_gives_the_same_choices(self) -> None:
         """All chance comes from the generator that it is given."""
@@ -62,8 +61,9 @@ class PolicyConformance:
         self._same(self._choices(policy), self._choices(policy), "in its second run")
 
     def _same(self, one: IntArray, other: IntArray, when: str) -> None:
-        if not np.array_equal(one, other):
-            raise AssertionError(f"{int((one != other).sum())} of {len(one)} queries go elsewhere {when}")
+        """All queries served go to the same deployments, shape (n,), in both runs."""
+        said = f"{int((one != other).sum())} of {len(one)} queries go elsewhere {when}"
+        require(np.array_equal(one, other), said)
 
     def _choices(self, policy: OfflinePolicy | OnlinePolicy) -> IntArray:
         return self._run(policy).ledger.deployment

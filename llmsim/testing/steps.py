@@ -1,9 +1,9 @@
 """What every engine that runs iterations must do.
 
->>> from llmsim.testing import StepConformance
+>>> from llmsim.testing import StepConformance, toy_deployment
 >>> class TestMine(StepConformance):
 ...     def open_engine(self):
-...         return MyBackend(device="cpu").open(tiny_deployment())
+...         return MyBackend(device="cpu").open(toy_deployment())
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from llmsim.simulation.hall import Hall
 from llmsim.simulation.limits import Limits
 from llmsim.simulation.meters import Meters
 from llmsim.simulation.traffic import Traffic
-from llmsim.testing.engines import _require
+from llmsim.testing.checks import require
 
 FOREVER = float("inf")
 # Short memory, so that queries lose their places and come back.
@@ -56,7 +56,7 @@ class StepConformance:
         engine = self._begun(3)
         engine.prefill(0, [0], [TAU_IN[0]])
         done = engine.decode(0, 3, FOREVER).steps
-        _require(done == 3, f"{done} steps of 3")
+        require(done == 3, f"{done} steps of 3")
         engine.prefill(0, [1, 2], [TAU_IN[1], TAU_IN[2]])
         engine.decode(0, 3, FOREVER)
         engine.release(0, [2])
@@ -65,7 +65,7 @@ class StepConformance:
         engine.decode(0, 1, FOREVER)
         for query in range(3):
             got, wanted = engine.generated_by(query), self._alone(query)
-            _require(got == wanted, f"query {query}: {got}, alone {wanted}")
+            require(got == wanted, f"query {query}: {got}, alone {wanted}")
         engine.close()
 
     def test_a_query_that_lost_its_place_goes_on_with_what_it_had(self) -> None:
@@ -76,16 +76,16 @@ class StepConformance:
         engine.release(0, [0])
         engine.prefill(0, [0], [TAU_IN[0] + 3])
         engine.decode(0, TAU_OUT[0] - 4, FOREVER)
-        _require(engine.generated_by(0) == self._alone(0), "other tokens after a preemption")
+        require(engine.generated_by(0) == self._alone(0), "other tokens after a preemption")
         engine.close()
 
     def test_steps_end_at_the_first_boundary_after_the_time(self) -> None:
         """A step is never broken off, and none begins late."""
         engine = self._begun(1)
         engine.prefill(0, [4], [TAU_IN[4]])
-        _require(engine.decode(0, 20, 1e-9).steps == 1, "more than one step in no time")
+        require(engine.decode(0, 20, 1e-9).steps == 1, "more than one step in no time")
         work = engine.decode(0, 19, 0.002)
-        _require(work.steps == 19 or work.runtime_s >= 0.002, f"{work}: it stopped too early")
+        require(work.steps == 19 or work.runtime_s >= 0.002, f"{work}: it stopped too early")
         engine.close()
 
     def test_admissions_are_the_simulators(self) -> None:
@@ -96,13 +96,13 @@ class StepConformance:
         real, simulated = Noted(engine), Even()
         book = play(workload, real, LIMITS)
         wanted = play(workload, simulated, LIMITS)
-        _require(real.seen == simulated.seen, f"{real.seen}, simulated {simulated.seen}")
-        _require(book.preemptions == wanted.preemptions, f"{book.preemptions}, not {wanted.preemptions}")
-        _require(bool(book.preemptions), "memory was not short: nothing was preempted")
+        require(real.seen == simulated.seen, f"{real.seen}, simulated {simulated.seen}")
+        require(book.preemptions == wanted.preemptions, f"{book.preemptions}, not {wanted.preemptions}")
+        require(bool(book.preemptions), "memory was not short: nothing was preempted")
         orders = [np.lexsort((one.end_s, one.first_token_s)).tolist() for one in (book, wanted)]
-        _require(orders[0] == orders[1], f"in the order {orders[0]}, simulated {orders[1]}")
+        require(orders[0] == orders[1], f"in the order {orders[0]}, simulated {orders[1]}")
         counts = [len(engine.generated_by(query)) for query in range(len(TAU_IN))]
-        _require(counts == list(TAU_OUT), f"{counts} tokens, asked for {TAU_OUT}")
+        require(counts == list(TAU_OUT), f"{counts} tokens, asked for {TAU_OUT}")
         engine.close()
 
     def test_the_virtual_clock_advances_by_what_was_measured(self) -> None:
@@ -112,10 +112,10 @@ class StepConformance:
         engine.expect(workload.tau_in, workload.tau_out)
         meters = Meters(1)
         book = play(workload, engine, LIMITS, meters)
-        _require(bool(np.all(np.array(book.start_s) >= workload.arrival_s)), "a query started before it came")
-        _require(bool(np.all(np.array(book.end_s) >= np.array(book.first_token_s))), "ended before it began")
+        require(bool(np.all(np.array(book.start_s) >= workload.arrival_s)), "a query started before it came")
+        require(bool(np.all(np.array(book.end_s) >= np.array(book.first_token_s))), "ended before it began")
         busy_s = meters.prefill_s[0] + meters.decode_s[0]
-        _require(busy_s <= max(book.end_s) * (1 + 1e-9), f"busy for {busy_s} s of {max(book.end_s)} s")
+        require(busy_s <= max(book.end_s) * (1 + 1e-9), f"busy for {busy_s} s of {max(book.end_s)} s")
         engine.close()
 
     def _begun(self, places: int) -> SteppingEngine:
