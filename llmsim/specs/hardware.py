@@ -80,6 +80,11 @@ class Hardware:
     spec_source: str = ""
     spec_status: str = "unverified"
 
+    @property
+    def trials_name(self) -> str:
+        """The `system` of its rows in the trials."""
+        return self.trials_system or self.name
+
     @classmethod
     def from_config(cls, name: str, node: Mapping[str, Any]) -> Hardware:
         """The hardware described by a configuration node.

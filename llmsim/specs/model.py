@@ -87,6 +87,11 @@ class Model:
     dims_source: str = ""
     trials_model: str | None = None
 
+    @property
+    def trials_name(self) -> str:
+        """The `model` of its rows in the trials."""
+        return self.trials_model or self.name
+
     @classmethod
     def from_config(cls, name: str, node: Mapping[str, Any]) -> Model:
         """The model described by a configuration node.

@@ -236,8 +236,8 @@ class Characterize:
 
     def _subject(self, target: Target, meters: list[Meter]) -> Subject:
         return Subject(
-            system=target.hardware.trials_system or target.hardware.name,
-            model=target.model.trials_model or target.model.name,
+            system=target.hardware.trials_name,
+            model=target.model.trials_name,
             n_devices=target.n_devices,
             precision=target.precision,
             power_cap=_power_cap(meters),

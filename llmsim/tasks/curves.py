@@ -46,8 +46,8 @@ def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fit
         nonlocal done
         curve = kept.fit(
             trials,
-            system=hardware.trials_system or hardware.name,
-            model=model.trials_model or model.name,
+            system=hardware.trials_name,
+            model=model.trials_name,
             n_devices=n_devices,
             kv_cache=kv_cache,
             form=form,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from llmsim.errors import InputError, did_you_mean
 from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.tasks.curves import trials_of
+from llmsim.tasks.inputs import Progress
 from llmsim.trials import Trials
 
 SCHEMA_VERSION = 1  # of fit.json
 TABLES = ("wilkins",)
 # With more curves than this their plots are PNG only: drawing each takes longer than fitting it.
 MOST_DRAWN_TWICE = 8
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -163,12 +161,10 @@ class Fit:
 def _pairs(config: Config, trials: Trials) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Chosen systems and models that have trials, and why the others have no curves."""
     usable = trials.usable()
-    systems = [
-        Hardware.from_config(name, node).trials_system or name for name, node in config.hardware.items()
-    ] or usable.distinct("system")
-    chosen = [Model.from_config(name, node).trials_model or name for name, node in config.model.items()]
+    systems = [Hardware.from_config(*item).trials_name for item in config.hardware.items()]
+    chosen = [Model.from_config(*item).trials_name for item in config.model.items()]
     pairs, absent = [], {}
-    for system in systems:
+    for system in systems or usable.distinct("system"):
         measured = usable.where(system=system).distinct("model")
         for model in chosen or measured:
             if model in measured:

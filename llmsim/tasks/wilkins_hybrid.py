@@ -149,5 +149,4 @@ def _printed(deployment: Deployment) -> Deployment:
 
 def _names(deployment: Deployment) -> tuple[str, str]:
     """What trials call the hardware and the model."""
-    model, hardware = deployment.target.model, deployment.target.hardware
-    return hardware.trials_system or hardware.name, model.trials_model or model.name
+    return deployment.target.hardware.trials_name, deployment.target.model.trials_name

@@ -127,7 +127,6 @@ def as_printed(deployments: Sequence[Deployment]) -> tuple[Deployment, ...]:
     """
     found = []
     for item in deployments:
-        model, hardware = item.target.model, item.target.hardware
-        curve = printed_curve(hardware.trials_system or hardware.name, model.trials_model or model.name)
+        curve = printed_curve(item.target.hardware.trials_name, item.target.model.trials_name)
         found.append(replace(item, curve=curve))
     return tuple(found)
