@@ -95,6 +95,11 @@ class Serving:
             )
 
     @property
+    def sleeps_after_s(self) -> float:
+        """Seconds for which an instance is idle before it sleeps; infinity: it never does."""
+        return math.inf if self.keep_alive_s is None else self.keep_alive_s
+
+    @property
     def prefill_after_s(self) -> float:
         """How long running queries may keep a waiting one from being prefilled."""
         if self.first == "prefill":

@@ -30,8 +30,8 @@ class Forming:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What the lines of one deployment share.
+class BatchHall:
+    """What the lines of one deployment share; see `Hall` for the continuous discipline.
 
     Attributes:
         doze: None: instances are always on.
@@ -62,14 +62,14 @@ class Bench:
 class BatchStation:
     """The instances of one deployment, behind one queue or behind one each."""
 
-    def __init__(self, bench: Bench) -> None:
-        numbers = range(bench.meters.instances)
-        self._bench = bench
-        self._dispatcher = bench.dispatcher
-        if bench.dispatcher is None:
-            self._lines = [Line(bench, numbers)]
+    def __init__(self, hall: BatchHall) -> None:
+        numbers = range(hall.meters.instances)
+        self._hall = hall
+        self._dispatcher = hall.dispatcher
+        if hall.dispatcher is None:
+            self._lines = [Line(hall, numbers)]
         else:
-            self._lines = [Line(bench, (number,)) for number in numbers]
+            self._lines = [Line(hall, (number,)) for number in numbers]
 
     def arrive(self, query: int) -> None:
         """A query comes in now."""
@@ -77,8 +77,8 @@ class BatchStation:
             self._lines[0].arrive(query)
         else:
             number = self._dispatcher.choose()
-            traffic = self._bench.floor.traffic
-            traffic.deliver(self._bench.travel_s(query, number), self._lines[number].arrive, query)
+            traffic = self._hall.floor.traffic
+            traffic.deliver(self._hall.travel_s(query, number), self._lines[number].arrive, query)
 
     @property
     def present(self) -> int:
@@ -90,10 +90,10 @@ class Line:
     """One queue and the instances it feeds."""
 
     __slots__ = (
-        "_bench",
         "_ends",
         "_free",
         "_freed_s",
+        "_hall",
         "_late",
         "_serving",
         "_unsettled",
@@ -103,9 +103,9 @@ class Line:
         "present",
     )
 
-    def __init__(self, bench: Bench, numbers: Sequence[int]) -> None:
-        clock = bench.floor.clock
-        self._bench = bench
+    def __init__(self, hall: BatchHall, numbers: Sequence[int]) -> None:
+        clock = hall.floor.clock
+        self._hall = hall
         self._free = list(numbers)  # ascending, hence already a heap
         self._serving: dict[int, tuple[int, ...]] = {}
         self._waiting: deque[int] = deque()
@@ -123,16 +123,16 @@ class Line:
         self._waiting.append(query)
         if self._free and not self._unsettled:
             self._unsettled = True
-            self._bench.floor.traffic.unsettled.append(self)
+            self._hall.floor.traffic.unsettled.append(self)
 
     def settle(self) -> None:
         """Start the batches that are due on the free instances."""
         self._unsettled = False
-        now_s = self._bench.floor.clock.now
-        waiting, free, forming = self._waiting, self._free, self._bench.forming
+        now_s = self._hall.floor.clock.now
+        waiting, free, forming = self._waiting, self._free, self._hall.forming
         while waiting and free:
             if len(waiting) < forming.max_batch:
-                due_s = self._bench.floor.book.arrival_s[waiting[0]] + forming.wait_s
+                due_s = self._hall.floor.book.arrival_s[waiting[0]] + forming.wait_s
                 if now_s < due_s:
                     if due_s != self._wait_s:
                         self._wait_s = due_s
@@ -142,13 +142,13 @@ class Line:
             self._start(tuple([waiting.popleft() for _ in range(size)]), heapq.heappop(free), now_s)
 
     def _start(self, batch: tuple[int, ...], number: int, now_s: float) -> None:
-        bench = self._bench
-        book = bench.floor.book
-        start_s = now_s if bench.doze is None else bench.doze.rouse(number, now_s)
-        if bench.network is not None and bench.dispatcher is None:
+        hall = self._hall
+        book = hall.floor.book
+        start_s = now_s if hall.doze is None else hall.doze.rouse(number, now_s)
+        if hall.network is not None and hall.dispatcher is None:
             # Until an instance is free the queue is at the router.
-            start_s += max(bench.travel_s(query, number) for query in batch)
-        took = bench.engine.serve(
+            start_s += max(hall.travel_s(query, number) for query in batch)
+        took = hall.engine.serve(
             [book.tau_in[query] for query in batch], [book.tau_out[query] for query in batch]
         )
         end_s = start_s + took.runtime_s
@@ -161,32 +161,32 @@ class Line:
             book.first_token_s[query] = first_token_s
             book.end_s[query] = end_s
             book.energy_j[query] = joules * share
-        bench.meters.serve_s[number] += took.runtime_s
-        bench.meters.serve_j[number] += joules
-        if bench.floor.tape is not None:
-            where = (bench.meters.deployment, number)
-            bench.floor.tape.write(where, "serve", (start_s, end_s), joules, len(batch))
+        hall.meters.serve_s[number] += took.runtime_s
+        hall.meters.serve_j[number] += joules
+        if hall.floor.tape is not None:
+            where = (hall.meters.deployment, number)
+            hall.floor.tape.write(where, "serve", (start_s, end_s), joules, len(batch))
         self._serving[number] = batch
-        if bench.freed_in_start_order:
+        if hall.freed_in_start_order:
             end_s = self._freed_s = max(self._freed_s, end_s)
         alarm = self._ends.get(number)
         if alarm is None:
-            alarm = self._ends[number] = Alarm(bench.floor.clock, self._end, first=True, number=number)
+            alarm = self._ends[number] = Alarm(hall.floor.clock, self._end, first=True, number=number)
         alarm.set(end_s)
 
     def _end(self, alarm: Alarm) -> None:
         alarm.rearm()
-        number, bench = alarm.number, self._bench
+        number, hall = alarm.number, self._hall
         batch = self._serving.pop(number)
         self.present -= len(batch)
-        if bench.floor.left is not None:
+        if hall.floor.left is not None:
             for query in batch:
-                bench.floor.left(query)
-        if bench.dispatcher is not None:
+                hall.floor.left(query)
+        if hall.dispatcher is not None:
             for _ in batch:
-                bench.dispatcher.left(number)
-        if bench.doze is not None:
-            bench.doze.rest(number, bench.floor.clock.now)
+                hall.dispatcher.left(number)
+        if hall.doze is not None:
+            hall.doze.rest(number, hall.floor.clock.now)
         heapq.heappush(self._free, number)
         if self._waiting:
             self._settle_when_all_are_in()
@@ -196,7 +196,7 @@ class Line:
         self._settle_when_all_are_in()
 
     def _settle_when_all_are_in(self) -> None:
-        clock, traffic = self._bench.floor.clock, self._bench.floor.traffic
+        clock, traffic = self._hall.floor.clock, self._hall.floor.traffic
         if self._unsettled:
             return
         if traffic.next_s == clock.now:

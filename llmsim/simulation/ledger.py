@@ -160,24 +160,24 @@ class InstanceLedger:
 
     @cached_property
     def _idle_power_w(self) -> FloatArray:
+        """Watts of each instance when idle; NaN where no source states it."""
         power_w = [np.nan if item.idle_power_w is None else item.idle_power_w for item in self.deployments]
         return np.array(power_w)[self.deployment]
 
     def _asleep_at_the_end_s(self, horizon_s: float) -> FloatArray:
-        keep_alive_s = [
-            np.inf if item.serving.keep_alive_s is None else item.serving.keep_alive_s
-            for item in self.deployments
-        ]
-        falls_asleep_s = self.idle_since_s + np.array(keep_alive_s)[self.deployment]
+        """Seconds asleep at the end of the horizon: the meters note a sleep only when a query ends it."""
+        falls_asleep_s = self.idle_since_s + self._of_serving("sleeps_after_s")
         tail: FloatArray = np.maximum(self.start_s + horizon_s - falls_asleep_s, 0.0)
         return tail
 
     def _of_serving(self, name: str) -> FloatArray:
+        """A number of each instance's serving settings, shape (total instances,)."""
         values = [float(getattr(item.serving, name)) for item in self.deployments]
         return np.array(values)[self.deployment]
 
 
 def _joined(meters: Sequence[Meters], name: str) -> FloatArray:
+    """A column of all deployments' meters as one, in the rows of the instance ledger; no copy of each."""
     return np.concatenate([np.frombuffer(getattr(meter, name), np.float64) for meter in meters])
 
 

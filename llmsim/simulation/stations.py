@@ -8,7 +8,7 @@ from llmsim.backends.contract import Engine, PhaseEngine, StepEngine
 from llmsim.backends.phase import PhaseCosts
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
-from llmsim.simulation.batches import BatchStation, Bench, Forming
+from llmsim.simulation.batches import BatchHall, BatchStation, Forming
 from llmsim.simulation.continuous_station import ContinuousStation
 from llmsim.simulation.dispatch import dispatcher
 from llmsim.simulation.doze import Doze, PowerStates
@@ -45,8 +45,8 @@ def open_station(deployment: Deployment, engine: Engine, floor: Floor, meters: M
         shared = deployment.dispatcher == "shared"
         chooser = None if shared else dispatcher(deployment.dispatcher, deployment.instances)
         in_order = deployment.discipline == "thesis_script"
-        bench = Bench(floor, engine, forming, meters, doze, chooser, deployment.network, in_order)
-        return BatchStation(bench)
+        batch_hall = BatchHall(floor, engine, forming, meters, doze, chooser, deployment.network, in_order)
+        return BatchStation(batch_hall)
     if deployment.discipline != "continuous":
         raise InputError(
             f"{deployment.name}: discipline '{deployment.discipline}' is not known. "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from llmsim.curves.cost import FloatArray, IntArray
+from llmsim.curves.cost import FloatArray
 from llmsim.errors import InputError
 from llmsim.simulation.ledger import Ledger
 from llmsim.simulation.tape import ACTIVITIES, Stretches
@@ -58,7 +58,7 @@ def fill(stretches: Stretches, ledger: Ledger, horizon_s: float) -> Stretches:
     gap_start = np.concatenate([before, last])
     gap_end = np.concatenate([begins, np.full(len(everyone), end_s)])
     deployment = np.repeat(np.arange(len(sizes)), sizes)
-    keep_alive_s = np.array([_or_never(item.serving.keep_alive_s) for item in ledger.deployments])
+    keep_alive_s = np.array([item.serving.sleeps_after_s for item in ledger.deployments])
     sleep_s = np.minimum(gap_start + keep_alive_s[deployment[gap_row]], gap_end)
     idle_w = np.array([np.nan if d.idle_power_w is None else d.idle_power_w for d in ledger.deployments])
     asleep_w = np.array([d.serving.asleep_power_w for d in ledger.deployments])
@@ -81,7 +81,7 @@ def fill(stretches: Stretches, ledger: Ledger, horizon_s: float) -> Stretches:
                 batch=np.zeros(len(where), dtype=np.int64),
             )
         )
-    names = ("deployment", "instance", "activity", "start_s", "end_s", "energy_j", "batch")
+    names = [column.name for column in fields(Stretches)]
     return Stretches(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
@@ -134,14 +134,3 @@ def _integral(edges: FloatArray, begin: FloatArray, end: FloatArray, rate: Float
     place = np.clip(np.searchsorted(times, edges, side="right") - 1, 0, None)
     after: FloatArray = so_far[place] + rates[place] * np.maximum(edges - times[place], 0.0)
     return np.where(edges < times[0], 0.0, after)
-
-
-def _or_never(seconds: float | None) -> float:
-    return np.inf if seconds is None else seconds
-
-
-def by_state(filled: Stretches) -> dict[str, float]:
-    """Joules of each state, summed over instances."""
-    index: IntArray = filled.activity
-    joules = np.bincount(index, weights=filled.energy_j, minlength=len(STATES))
-    return {name: float(value) for name, value in zip(STATES, joules, strict=True)}

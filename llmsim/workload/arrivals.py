@@ -9,13 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from llmsim.config import parse
 from llmsim.errors import InputError, did_you_mean
-from llmsim.workload.columns import MAX_ARRIVAL_S
-
-FloatArray = NDArray[np.float64]
+from llmsim.workload.columns import MAX_ARRIVAL_S, FloatArray
 
 SECONDS_PER_DAY = 86_400.0
 

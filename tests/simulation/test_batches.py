@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsim.backends.contract import Advance
-from llmsim.simulation.batches import BatchStation, Bench, Forming, shares_of
+from llmsim.simulation.batches import BatchHall, BatchStation, Forming, shares_of
 from llmsim.simulation.book import open_book
 from llmsim.simulation.clock import Clock
 from llmsim.simulation.dispatch import dispatcher
@@ -33,8 +33,8 @@ def play(workload, instances, forming, dispatch):
     book = open_book(workload)
     chooser = None if dispatch == "shared" else dispatcher(dispatch, instances)
     meters = Meters(instances)
-    bench = Bench(Floor(clock, traffic, book), Engine(), forming, meters, None, chooser)
-    station = BatchStation(bench)
+    hall = BatchHall(Floor(clock, traffic, book), Engine(), forming, meters, None, chooser)
+    station = BatchStation(hall)
     traffic.start(book.arrival_s, station.arrive, None)
     clock.run()
     assert station.present == 0

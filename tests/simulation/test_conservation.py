@@ -20,7 +20,7 @@ from llmsim.simulation import driver
 from llmsim.simulation.driver import ask, play
 from llmsim.simulation.stations import open_station
 from llmsim.simulation.tape import Tape
-from llmsim.simulation.timeline import by_state, fill, series
+from llmsim.simulation.timeline import STATES, fill, series
 from llmsim.specs.target import Target
 from tests import builders
 
@@ -94,7 +94,8 @@ def test_every_run_conserves_queries_time_places_and_joules(seed, n, k):
     assert total_j == pytest.approx(active_j + instances.idle_energy_j(horizon_s).sum())
     filled = fill(tape.stretches(), ledger, horizon_s)
     for name in ("wake", "idle", "asleep"):
-        assert by_state(filled)[name] == pytest.approx(states[name][1].sum(), abs=1e-6), name
+        joules = filled.energy_j[filled.activity == STATES.index(name)].sum()
+        assert joules == pytest.approx(states[name][1].sum(), abs=1e-6), name
     shown = series(filled, ledger, 0.37, horizon_s)
     lengths = np.diff(np.append(shown.time_s, ledger.arrival_s[0] + horizon_s))
     assert (shown.power_w * lengths).sum() == pytest.approx(total_j)
