@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from llmsim.report.sheet import Row, policy_label
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from llmsim.report.series import F, Served
@@ -33,11 +35,7 @@ def times_by_deployment(
 
     deployments = summary.get("deployments", {})
     phased = any(part.get("kv_cache") for part in deployments.values())
-    kinds = {"latency": served.end_s - served.arrival_s}
-    if phased:
-        steps = np.maximum(served.tau_out - 1, 1)
-        spent = np.where(served.tau_out > 1, (served.end_s - served.first_token_s) / steps, np.nan)
-        kinds = {"first token": served.first_token_s - served.arrival_s, "a later token": spent, **kinds}
+    kinds = _seconds(served, phased)
     shown = [name for name in palette.shown if name in served.names]
     columns = {
         kind: {name: _sorted(values, served, name) for name in shown} for kind, values in kinds.items()
@@ -57,19 +55,9 @@ def times_by_deployment(
     for place, (kind, found) in enumerate(columns.items()):
         box = (0.085 + place * each, 0.53 / height, each - 0.025, (height - top - 0.53 - 0.05) / height)
         axes = figure.add_axes(box)
-        for name in shown:
-            if len(found[name]):
-                value, part = series.thinned(found[name], POINTS)
-                marker = "o" if len(value) < FEW else ""
-                axes.plot(value, 100 * part, color=palette.colour(name), linewidth=2, marker=marker)
-        axes.set_xscale("log")
-        most_s = asked[kind]
-        if most_s is not None:
-            axes.axvline(most_s, color=BASELINE, linewidth=1.2, dashes=(4, 2))
-        axes.set_ylim(0, 101)
+        _draw_distributions(axes, {name: found[name] for name in shown}, palette, asked[kind])
         axes.set_xlabel(f"{kind} (s)")
         axes.tick_params(labelleft=place == 0)
-        plain_ticks(axes.xaxis)
         if place == 0:
             axes.set_ylabel("queries done within it (%)")
     p99_s = {name: float(np.percentile(columns["latency"][name], 99)) for name in shown}
@@ -82,6 +70,30 @@ def times_by_deployment(
     if any(asked[kind] is not None for kind in kinds):
         caption += " Dashed: what slo asks."
     return title, caption
+
+
+def _seconds(served: Served, phased: bool) -> dict[str, F]:
+    """Seconds of each query, each of shape (n,): in all and, where phases are known, of its tokens."""
+    latency = {"latency": served.end_s - served.arrival_s}
+    if not phased:
+        return latency
+    steps = np.maximum(served.tau_out - 1, 1)
+    spent = np.where(served.tau_out > 1, (served.end_s - served.first_token_s) / steps, np.nan)
+    return {"first token": served.first_token_s - served.arrival_s, "a later token": spent, **latency}
+
+
+def _draw_distributions(axes: Axes, values: Mapping[str, F], palette: Palette, most_s: float | None) -> None:
+    """Part of the queries within a time, percent, a line a deployment; dashed, the most that slo allows."""
+    for name, found in values.items():
+        if len(found):
+            value, part = series.thinned(found, POINTS)
+            marker = "o" if len(value) < FEW else ""
+            axes.plot(value, 100 * part, color=palette.colour(name), linewidth=2, marker=marker)
+    axes.set_xscale("log")
+    if most_s is not None:
+        axes.axvline(most_s, color=BASELINE, linewidth=1.2, dashes=(4, 2))
+    axes.set_ylim(0, 101)
+    plain_ticks(axes.xaxis)
 
 
 def timeline(figure: Figure, summary: Row, table: pa.Table, palette: Palette) -> tuple[str, str] | None:
