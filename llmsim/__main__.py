@@ -119,6 +119,11 @@ def _job(composed: DictConfig, failures: list[str]) -> float:
 
 
 def _run(composed: DictConfig, folder: Path) -> float:
+    """Run the task, save, show, in this order: a run whose table cannot be printed has its files by then.
+
+    Returns:
+        What a sweep minimises.
+    """
     from rich.console import Console
 
     from llmsim.report.progress import Bar
@@ -182,6 +187,7 @@ def _nearby(folder: Path) -> Path:
 
 
 def _complain(message: str) -> None:
+    """Ends the process, as bad usage does."""
     print(f"llmsim: {message}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
 

@@ -199,6 +199,7 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Non
 
 
 def _parsed(overrides: Sequence[str]) -> list[Any]:
+    """The overrides as Hydra parses them; raises InputError for a word that is none."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -250,6 +251,7 @@ def overrides_of(words: Sequence[str]) -> dict[str, Value]:
 
 
 def _typed(text: str) -> Value:
+    """A value as Python has it: an integer, a finite number, or else text, without Hydra's escapes."""
     for kind in (int, float):
         try:
             number = kind(text)

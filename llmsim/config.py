@@ -345,6 +345,7 @@ def _parsed(cls: type[Any], node: bytes, where: str) -> Any:
 
 
 def _parse(cls: type[T], node: Mapping[str, Any], where: str) -> T:
+    """What `parse` does, without looking for what it did before."""
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 

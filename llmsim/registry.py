@@ -96,6 +96,7 @@ class Registry:
         return parse(self.find(name), values, self.kind)
 
     def _load(self, point: importlib.metadata.EntryPoint) -> type[Any]:
+        """Import a plug-in; raises InputError, naming its package, for one that cannot be used."""
         try:
             loaded = point.load()
         except Exception as error:  # whatever a stranger's package raises when imported
@@ -118,6 +119,7 @@ class Registry:
         return loaded
 
     def _others(self) -> list[importlib.metadata.EntryPoint]:
+        """Entry points of other packages, by name."""
         return sorted(importlib.metadata.entry_points(group=self.entry_points))
 
 
@@ -129,5 +131,6 @@ def _raised_at(error: Exception) -> str:
 
 
 def _contended(points: list[importlib.metadata.EntryPoint]) -> str:
+    """What to say of one name that several packages bring."""
     packages = " and ".join(sorted(said(point) for point in points))
     return f"{packages} bring plug-ins of this name. Uninstall all but one."

@@ -116,6 +116,7 @@ class CurveCosts:
         """One pass of many, where the work between them leaves so many joules: `Headroom.repeated`."""
 
         def share(above_j: float) -> float:
+            """In the long run: what the work between passes leaves, or what a full budget gives."""
             most_j = 0.0 if self.budget is None else self.budget.most_j
             return min(max(left_j, 0.0) / above_j, most_j / (most_j + above_j))
 
@@ -196,6 +197,7 @@ def scalar_work_bound(theta: FloatArray, form: Prefill) -> Callable[[int, int, i
     per_token, per_square = linear / KILO, quadratic / KILO**2
 
     def bound(prompts: int, tokens: int, squares: int) -> float:
+        """The share, for numbers; from whichever term is greater, so that no power overflows."""
         work: float = prompt * prompts + per_token * tokens + per_square * squares
         if work <= floor:
             share = (work / floor) ** sharpness if floor else 0.0

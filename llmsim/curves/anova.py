@@ -80,6 +80,7 @@ def of_model(tau_in: IntArray, tau_out: IntArray, measured: FloatArray, log: boo
 
 
 def _analyse(formula: str, data: dict[str, Any]) -> list[Effect]:
+    """Type II sums of squares: each effect beside all that do not contain it, in whatever order."""
     import pandas
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm

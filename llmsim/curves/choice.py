@@ -76,10 +76,12 @@ def _level_error(rows: Trials, target: str, name: str) -> float:
 
 
 def _system_rows(trials: Trials, system: str) -> Trials:
+    """The usable single queries of a system: what its forms are chosen by."""
     return trials.usable().where(system=system, kv_cache=False, batch=1)
 
 
 def _known() -> dict[str, Any]:
+    """Choices worked out beforehand: trials' hash to target to form."""
     if not FILE.exists():
         return {}
     import yaml  # type: ignore[import-untyped]

@@ -55,11 +55,13 @@ def fit(form: Form, design: Design, measured: FloatArray, unit: str) -> Fit:
     names = [parameter.name for parameter in form.parameters()]
 
     def curve(x: Design, **values: float) -> FloatArray:
+        """The form as lmfit calls it: parameters by name."""
         return x.evaluate(np.array([values[name] for name in names]))[0]
 
     weight = weights(form, measured)
 
     def slope(params: Any, *_: Any, **__: Any) -> FloatArray:
+        """Derivatives of lmfit's residuals by each parameter, shape (n, p)."""
         theta = np.array([params[name].value for name in names])
         return -design.evaluate(theta)[1] * weight[:, None]  # lmfit's residual is data less model
 
@@ -196,6 +198,7 @@ def _loss(form: Form, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _cost(form: Form, residual: FloatArray) -> float:
+    """The sum that a fit minimises: half the squares, or soft L1 of the residuals."""
     if form.robust_scale is None:
         return 0.5 * float(residual @ residual)
     scale = form.robust_scale

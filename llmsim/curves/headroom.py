@@ -148,6 +148,7 @@ class Headroom:
     def _mixed(
         self, seconds: FloatArray, joules: FloatArray, share: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
+        """Seconds and joules of passes of which a share, shape (n,), is at full clocks."""
         return seconds * (1 - share + share * self.seconds), joules * (1 - share + share * self.joules)
 
 
@@ -268,6 +269,7 @@ def _told(
     errors: tuple[FloatArray, FloatArray],
     left_out: tuple[LeftOut, LeftOut],
 ) -> dict[str, Any]:
+    """What is known of a fit, as plain data."""
     import lmfit
 
     of_pass, of_all = left_out
@@ -284,6 +286,7 @@ def _told(
 
 
 def _fit(limit_w: float, whole: Generations, start: tuple[float, ...]) -> lmfit.minimizer.MinimizerResult:
+    """One fit of both seconds and joules, from (seconds, joules, budget_j)."""
     import lmfit
 
     seconds, joules, budget_j = start
@@ -293,12 +296,14 @@ def _fit(limit_w: float, whole: Generations, start: tuple[float, ...]) -> lmfit.
     params.add("budget_j", value=budget_j, min=0.0, max=1e4)
 
     def errors(values: lmfit.Parameters) -> FloatArray:
+        """Relative errors of seconds, then of joules, shape (2n,)."""
         return np.concatenate(whole.errors(_headroom_of(values, limit_w)))
 
     return lmfit.minimize(errors, params, method="least_squares")
 
 
 def _values(headroom: Headroom) -> tuple[float, ...]:
+    """The fitted parameters, in the order of UNITS."""
     return tuple(getattr(headroom, name) for name in UNITS)
 
 

@@ -95,6 +95,7 @@ def cache_folder() -> Path | None:
 
 @lru_cache(maxsize=_HELD)
 def _held(asked: Asked) -> FittedCurve:
+    """The curve from the folder, or fitted now and put there; a folder that fails costs a fit, no run."""
     folder = cache_folder() if _is_ours(asked.form) else None
     if folder is None:
         return _fit(asked)
@@ -125,6 +126,7 @@ def _is_ours(form: str | Form) -> bool:
 
 
 def _key(asked: Asked) -> str:
+    """Hash of the trials, the arguments, the form's settings and the code."""
     form = asked.form if isinstance(asked.form, str) else [asked.form.name, dataclasses.asdict(asked.form)]  # type: ignore[call-overload]
     parts = [asked.trials_sha256, {**dict(asked.about), "form": form}, _code()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -109,6 +109,7 @@ def fit(
 
 
 def _of_queries(trials: Trials, rows: Trials, form: str | Form) -> FittedCurve:
+    """The curve of a target measured without a KV cache."""
     what = f"{rows['model'][0]} on {rows['system'][0]}"
     rows = grid_rows(rows.where(batch=1))
     if not len(rows):
@@ -137,6 +138,7 @@ def rows_behind(trials: Trials, fitted: FittedCurve) -> dict[str, Trials]:
 
 
 def _of_phases(rows: Trials, form: str | Form) -> FittedCurve:
+    """The curve of a target measured with a KV cache."""
     if form != "auto":
         name = form if isinstance(form, str) else form.name
         raise InputError(
@@ -188,6 +190,7 @@ def _left_out_error(errors: Mapping[str, LeftOut]) -> dict[str, float | None]:
     """
 
     def of(*names: str) -> float | None:
+        """The largest of those that there are, percent."""
         return max((errors[name].mape_pct for name in names if name in errors), default=None)
 
     found = {

@@ -176,6 +176,7 @@ def _domains(phased: Phased) -> tuple[Domain, Domain]:
 
 
 def _prefill(rows: Trials, what: str) -> Part:
+    """Seconds of a pass, by the form with a launch where that is worth its parameters."""
     # The answer's length does not touch the prompt: trials of one batch and prompt are one cell.
     cells = groups_of(rows["batch"], rows["tau_in"])
     sample = Sample(prefill_inputs(rows), rows["prefill_s"], cells, "s", f"{what}, prefill")
@@ -183,6 +184,7 @@ def _prefill(rows: Trials, what: str) -> Part:
 
 
 def _decode(rows: Trials, what: str) -> Part:
+    """Seconds of a step, by the form of a mixture of experts where that is worth its parameters."""
     cells = groups_of(rows["batch"], rows["tau_in"], rows["tau_out"])
     sample = Sample(decode_inputs(rows), rows["decode_step_s"], cells, "s", f"{what}, decode step")
     return _least_error((Decode(), Decode(routed=True)), sample, WORTH_EXPERTS)
@@ -320,6 +322,7 @@ def _miss(time: Part) -> float | None:
 
 
 def _joules_together(rows: Trials, what: str) -> Part:
+    """Joules of whole runs, where no phase was metered by itself."""
     batch, tau_in, tau_out = rows["batch"], rows["tau_in"], rows["tau_out"]
     steps = tau_out - 1
     inputs = (batch * tau_in, steps, steps * batch)

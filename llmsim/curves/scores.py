@@ -51,6 +51,7 @@ def scores(trials: Trials, only: Collection[tuple[str, str]] | None = None) -> I
 
 
 def _queries(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
+    """Records of one target's single queries, by every form."""
     system, model = str(rows["system"][0]), str(rows["model"][0])
     fitted_rows = grid_rows(rows.where(batch=1))
     for target, (column, _) in TARGETS.items():
@@ -92,6 +93,7 @@ def _transfers(all_rows: Trials, rows: Trials, fitted: Fitted, target: str) -> d
 
 
 def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
+    """Records of one target's phases, of generations, and of whole runs where phases were not apart."""
     curve, parts, generations = fit_phases(rows)
     phased = Phased.of(rows)
     batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
@@ -129,6 +131,7 @@ def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
 def _phase_record(
     target: str, form: str, left_out: LeftOut, negative: int, noise: float | None
 ) -> dict[str, Any]:
+    """One record; phases have one form each, which is the chosen one."""
     return {
         "target": target,
         "form": form,
@@ -141,13 +144,16 @@ def _phase_record(
 
 
 def _lengths() -> IntArray:
+    """Token counts at which negative predictions are looked for, evenly spread on a log scale."""
     return np.unique(np.geomspace(1, LONGEST_TOKENS, GRID_POINTS).round().astype(np.int64))
 
 
 def _query_grid() -> tuple[IntArray, IntArray]:
+    """Every pair of those lengths, as tau_in and tau_out of shape (n,)."""
     tau_in, tau_out = np.meshgrid(_lengths(), _lengths())
     return tau_in.ravel(), tau_out.ravel()
 
 
 def _negative(fitted: Fitted, *inputs: IntArray) -> int:
+    """How many predictions at these inputs are below zero."""
     return negative(fitted.predict(*inputs)[0]).count

@@ -101,6 +101,7 @@ def from_dict(data: dict[str, Any]) -> FittedCurve:
 
 
 def _headroom_as_dict(curve: FittedQueryCurve | FittedPhaseCurve) -> dict[str, Any] | None:
+    """A curve's headroom; None where it has none."""
     if isinstance(curve, FittedQueryCurve) or curve.headroom is None:
         return None
     return dataclasses.asdict(curve.headroom)
@@ -114,6 +115,7 @@ def _domains(curve: FittedQueryCurve | FittedPhaseCurve) -> dict[str, Domain]:
 
 
 def _domain_as_dict(domain: Domain) -> dict[str, Any]:
+    """Lists where the domain has tuples, which YAML would tag."""
     return {
         "names": list(domain.names),
         "least": list(domain.least),
@@ -122,6 +124,7 @@ def _domain_as_dict(domain: Domain) -> dict[str, Any]:
 
 
 def _domain_from_dict(data: dict[str, Any]) -> Domain:
+    """The inverse of `_domain_as_dict`."""
     return Domain(
         tuple(data["names"]),
         tuple(data["least"]),
@@ -130,6 +133,7 @@ def _domain_from_dict(data: dict[str, Any]) -> Domain:
 
 
 def _fitted_as_dict(fitted: Fitted) -> dict[str, Any]:
+    """A form's settings and its parameters by name."""
     names = [parameter.name for parameter in fitted.form.parameters()]
     return {
         "form": dataclasses.asdict(fitted.form),  # type: ignore[call-overload]
@@ -141,6 +145,7 @@ def _fitted_as_dict(fitted: Fitted) -> dict[str, Any]:
 
 
 def _fitted_from_dict(data: dict[str, Any]) -> Fitted:
+    """The inverse of `_fitted_as_dict`; parameters are in the order of the form."""
     form = build(data["form"]["name"], data["form"])
     return Fitted(
         form,
@@ -160,10 +165,12 @@ def _dumper() -> Any:
             return True
 
     def text(dumper: Any, value: str) -> Any:
+        """A text of several lines, such as lmfit's report, as a block."""
         style = "|" if "\n" in value else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     def sequence(dumper: Any, value: list[Any]) -> Any:
+        """A list of numbers on one line."""
         flat = not any(isinstance(item, list | dict) for item in value)
         return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flat)
 

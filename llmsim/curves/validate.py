@@ -90,6 +90,7 @@ class LeftOut:
         return np.asarray(100.0 * self._half_widths(self.scatter()) / np.abs(self.predicted))
 
     def _half_widths(self, scatter: float) -> FloatArray:
+        """Half the width of each trial's interval, joules or seconds, shape (n,)."""
         size = np.abs(self.predicted) if self.relative else 1.0
         return np.asarray(Z * np.sqrt((scatter * size) ** 2 + self.curve_se**2))
 

@@ -125,12 +125,14 @@ def agrees_with_print(value: float, text: str) -> bool:
 
 
 def _rows_of_print(rows: AuthorRows) -> Iterator[tuple[dict[str, str], str, str, AuthorRows]]:
+    """Each printed row with its model, its target, and the trials that it was made from."""
     for row in printed():
         model, target = row["model"], row["target"]
         yield row, model, target, rows.take(rows.model == model)
 
 
 def _measured(rows: AuthorRows, target: str) -> FloatArray:
+    """Joules or seconds, shape (n,)."""
     return rows.energy_j if target == "energy" else rows.runtime_s
 
 
@@ -151,4 +153,5 @@ def _quality(features: FloatArray, measured: FloatArray, intercept: bool) -> tup
 
 
 def _mape_pct(features: FloatArray, measured: FloatArray) -> float:
+    """Mean absolute error of the fit without an intercept, percent of what was measured."""
     return float(100 * np.mean(np.abs(_residuals(features, measured) / measured)))

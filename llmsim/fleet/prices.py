@@ -146,6 +146,7 @@ class Prices:
         return np.array([cost.extrapolated for cost in self.costs]).T
 
     def _required(self, index: int, column: str, what: str) -> FloatArray:
+        """A deployment's costs of the pairs, shape (m,); raises InputError where absent or not finite."""
         values: FloatArray | None = getattr(self.costs[index], column)
         name = self.deployments[index].name
         if values is None:

@@ -142,6 +142,7 @@ class Line:
             self._start(tuple([waiting.popleft() for _ in range(size)]), heapq.heappop(free), now_s)
 
     def _start(self, batch: tuple[int, ...], number: int, now_s: float) -> None:
+        """Serve a batch on an instance from now, or from when it is awake; its end is known at once."""
         hall = self._hall
         book = hall.floor.book
         start_s = now_s if hall.doze is None else hall.doze.rouse(number, now_s)
@@ -175,6 +176,7 @@ class Line:
         alarm.set(end_s)
 
     def _end(self, alarm: Alarm) -> None:
+        """A batch ends: its queries leave together, and the instance takes up work."""
         alarm.rearm()
         number, hall = alarm.number, self._hall
         batch = self._serving.pop(number)
@@ -192,10 +194,12 @@ class Line:
             self._settle_when_all_are_in()
 
     def _waited(self, _: Alarm) -> None:
+        """The first of a batch has waited as long as it may: it starts as it is."""
         self._wait.rearm()
         self._settle_when_all_are_in()
 
     def _settle_when_all_are_in(self) -> None:
+        """Take up work, but after all arrivals and all ends of this instant."""
         clock, traffic = self._hall.floor.clock, self._hall.floor.traffic
         if self._unsettled:
             return
@@ -209,6 +213,7 @@ class Line:
             self.settle()
 
     def _come_late(self, _: Alarm) -> None:
+        """Settle, now that whatever else ends in this instant has ended."""
         self._late.rearm()
         self.settle()
 

@@ -44,6 +44,7 @@ def write_trace(filled: Stretches, ledger: Ledger, path: Path) -> None:
 
 
 def _write(filled: Stretches, ledger: Ledger, file: TextIO) -> None:
+    """Events one by one: a list of all of them would take gigabytes."""
     file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
     for index, item in enumerate(ledger.deployments):
         name = {"ph": "M", "name": "process_name", "pid": index, "args": {"name": item.name}}

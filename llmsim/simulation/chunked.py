@@ -47,6 +47,7 @@ class ChunkedInstance(ContinuousInstance):
             self._decode(now_s)
 
     def _admit_in_pieces(self, now_s: float) -> None:
+        """Give waiting queries places; their prompts are prefilled in the steps to come."""
         book = self.book
         for query in self._admit_due(now_s):
             generated = book.generated.get(query)

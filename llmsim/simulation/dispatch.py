@@ -112,6 +112,7 @@ class JoinShortest:
             self._lowest = level
 
     def _list(self, instance: int, level: int) -> None:
+        """Enter the instance under its number of queries."""
         if level == len(self._levels):
             self._levels.append([])
             self._listed.append(bytearray(len(self.queries)))

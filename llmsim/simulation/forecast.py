@@ -51,6 +51,7 @@ class Table:
         return values
 
     def _rows(self, columns: list[FloatArray | None], what: str) -> FloatArray:
+        """A row a pair, a column a deployment; raises InputError where one has no curve."""
         for name, column in zip(self._names, columns, strict=True):
             if column is None:
                 raise InputError(f"{name} has no {what} curve, and the policy asks for its predicted {what}.")

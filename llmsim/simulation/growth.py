@@ -97,6 +97,7 @@ class Growth:
         return ended
 
     def _begin(self, query: int, full: int) -> None:
+        """From here on the formula counts the query."""
         self._full[query] = full
         self._counts[full % BLOCK_TOKENS] += 1
         self._offset += full // BLOCK_TOKENS

@@ -211,4 +211,5 @@ def states(
 
 
 def _times(amount: float | None, price: float | None) -> float | None:
+    """The product; None where either is not known."""
     return None if amount is None or price is None else amount * price

@@ -137,6 +137,7 @@ class Witness:
 
     @property
     def _stepping(self) -> StepEngine:
+        """The engine, which must run iterations; raises InputError for one of whole batches only."""
         if not isinstance(self._engine, StepEngine):
             raise InputError("This backend runs whole batches only.")
         return self._engine
@@ -196,6 +197,7 @@ class Teller:
         return seconds, first_s, joules
 
     def _pass(self, one: Seen) -> tuple[float, float]:
+        """Seconds and joules of a pass, with what the device saved since the piece before."""
         if self._sparing is None or self._sparing.budget is None:
             return self._costs.prefill(one.tokens)
         budget = self._sparing.budget
@@ -207,6 +209,7 @@ class Teller:
 
 
 def _phases(costs: Engine, name: str) -> PhaseCosts:
+    """Costs of single iterations; raises InputError where only whole queries are known."""
     if not isinstance(costs, PhaseEngine):
         raise InputError(
             f"{name}: its curve is of whole queries, so that single iterations cannot be held against it. "
@@ -216,6 +219,7 @@ def _phases(costs: Engine, name: str) -> PhaseCosts:
 
 
 def _piece(number: int, one: Seen, begin_s: float, predicted: tuple[float, float, float]) -> Piece:
+    """A measured piece beside (seconds, seconds to the first token, joules) predicted."""
     took = one.took
     busy_s = getattr(took, "busy_s", None)
     first_s = took.first_token_s if isinstance(took, Advance) else took.runtime_s * (one.phase == "prefill")

@@ -189,6 +189,7 @@ class Slots:
         return self.free_blocks - self.growth.taken(self.steps + 1)
 
     def _grow(self, query: int, prompt: int, blocks: int, finish: int) -> None:
+        """Follow a query that will outgrow the blocks it was admitted with."""
         if self.growth is None:
             self.growth = Growth()
         limit = None if self.window_blocks > self.kv_blocks else self.window_blocks - blocks

@@ -44,6 +44,7 @@ class SteppedInstance(ContinuousInstance):
         return gone
 
     def _prefill(self, admitted: Sequence[int], now_s: float) -> float:
+        """Tell the engine whose prompts these are, and when; then as in the simulator."""
         self._fed.instance, self._fed.queries = self._number, admitted
         if self._timed is not None:
             self._timed.at(now_s)

@@ -82,10 +82,12 @@ class Traffic:
             self._expect(time_s)
 
     def _expect(self, time_s: float) -> None:
+        """Be called at that time, whatever was expected before."""
         self.next_s = time_s
         self._alarm.set(time_s)
 
     def _arrive(self, _: Alarm) -> None:
+        """Everything that arrives in this instant, at the router and at instances; then work is taken up."""
         self._alarm.rearm()
         now_s = self._clock._now
         if now_s != self.next_s:

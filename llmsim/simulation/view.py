@@ -41,6 +41,7 @@ class View:
 
     @property
     def _forecast(self) -> Forecast:
+        """Predictions, made when a policy first asks: most ask for none."""
         if self._known is None:
             self._known = self._predict()
         return self._known
@@ -98,6 +99,7 @@ class View:
             heapreplace(free_s, free_s[0] + now_s - predicted_s)
 
     def _start_s(self, deployment: int) -> float:
+        """When the query at hand would begin on a deployment, s."""
         if self.present[deployment] < self.slots[deployment]:
             return self.now_s
         return max(self.now_s, self._free_s[deployment][0])

@@ -45,6 +45,7 @@ def count_kv_bytes_per_token(model: Model, bytes_per_value: int = BYTES_PER_BF16
 
 
 def _attention(model: Model) -> int:
+    """Parameters of a layer's projections of queries, keys, values and output, with biases and norms."""
     queries = model.num_attention_heads * model.head_dim
     keys_values = 2 * model.num_key_value_heads * model.head_dim
     matrices = model.hidden_size * (queries + keys_values) + queries * model.hidden_size
@@ -53,6 +54,7 @@ def _attention(model: Model) -> int:
 
 
 def _mlp(model: Model) -> int:
+    """Parameters of one block, or of one expert."""
     matrices = model.mlp_matrices * model.hidden_size * model.intermediate_size
     biases = (model.mlp_matrices - 1) * model.intermediate_size + model.hidden_size
     return matrices + model.linear_bias * biases

@@ -152,5 +152,6 @@ def _extremes(prices: Prices, counts: IntArray) -> tuple[float, float]:
 
 
 def _counted(study: CaseStudy, plan: IntArray) -> dict[str, int]:
+    """How many queries each deployment has, as columns of a record."""
     counts = np.bincount(plan, minlength=len(study.names)).tolist()
     return {f"queries {name}": count for name, count in zip(study.names, counts, strict=True)}

@@ -136,10 +136,12 @@ class OnlineStudy:
         yield replace(self.right(), label="all four put right")
 
     def _in_tens(self, rate_per_s: float) -> Queries:
+        """The queries as the script let them in: ten at every tick, and so at ten times the rate."""
         ticks = np.arange(len(self.queries)) // A_TICK
         return replace(self.queries, arrival_s=ticks / rate_per_s)
 
     def _one_by_one(self, rate_per_s: float) -> Queries:
+        """The queries as a Poisson process at the stated rate."""
         rng = np.random.default_rng([self.seed, 1])
         return replace(self.queries, arrival_s=Poisson(rate_per_s).draw(len(self.queries), rng))
 

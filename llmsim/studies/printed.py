@@ -63,6 +63,7 @@ def printed_curve(system: str, model: str) -> PrintedCurve:
 
 
 def _fitted(tau_in: IntArray, tau_out: IntArray, energy_j: FloatArray, runtime_s: FloatArray) -> PrintedCurve:
+    """The three-term fits of both columns, shape (n,) each, by ordinary least squares."""
     form = Interaction()
     design = form.design(tau_in, tau_out)
     (e0, e1, e2), (r0, r1, r2) = (form.start(design, column).tolist() for column in (energy_j, runtime_s))

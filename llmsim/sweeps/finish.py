@@ -78,6 +78,7 @@ def _found(command: Command, done: Sequence[Record]) -> str:
 
 
 def _page(records: Sequence[Record], best: set[int], command: Sequence[str], found: str) -> SweepPage:
+    """What the page shows: settings that vary as columns, those that do not once for all."""
     keys = varied(records)
     rows = [
         RunRow(r.run, {key: r.overrides.get(key) for key in keys}, r.figures, r.run in best)

@@ -86,4 +86,5 @@ def _settle() -> None:
 
 
 def _number(value: float | None) -> float:
+    """What Hydra's sweepers compare: a run without an objective is the worst."""
     return math.inf if value is None else value

@@ -130,6 +130,7 @@ def _sets_value(override: Override) -> bool:
 
 @lru_cache(maxsize=4096)
 def _parsed(word: str) -> Override:
+    """A word as Hydra parses it; a sweep repeats most of them."""
     return OverridesParser.create().parse_override(word)
 
 

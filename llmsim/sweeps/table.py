@@ -104,6 +104,7 @@ def _alike(cells: list[Value]) -> list[Any]:
 
 
 def _write_csv(names: Sequence[str], rows: Iterable[Sequence[Value]], path: Path) -> None:
+    """The file appears whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -113,6 +114,7 @@ def _write_csv(names: Sequence[str], rows: Iterable[Sequence[Value]], path: Path
 
 
 def _lost(place: Path, overrides: Path) -> Record:
+    """A run that has begun and left no record, by the words that Hydra wrote at its begin."""
     lines = overrides.read_text(encoding="utf-8").splitlines()
     given = [line.removeprefix("- ").strip("'\"") for line in lines if line.startswith("- ")]
     number = int(place.name) if place.name.isdigit() else -1

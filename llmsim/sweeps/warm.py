@@ -206,6 +206,7 @@ def _yaml(node: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def _block(node: bytes) -> str:
+    """A mapping or list as YAML, by its pickle, which can be a key of what is kept."""
     text: str = yaml.dump(
         pickle.loads(node), Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False
     )

@@ -208,6 +208,7 @@ class Characterize:
     def _measure(
         self, config: Config, backend: Any, target: Target, cells: list[Cell], progress: Progress
     ) -> Characterization:
+        """Measure the cells that the journal lacks, with idle power before and after the model is loaded."""
         meters, notes = open_meters(config, backend)
         window_s = max([self.window_s, *(_least_window_s(meter) for meter in meters)])
         if window_s > self.window_s:
@@ -235,6 +236,7 @@ class Characterize:
         return Characterization(_records(mine), rows(mine), notes, finished)
 
     def _subject(self, target: Target, meters: list[Meter]) -> Subject:
+        """Whose the trials are, as the table of trials names it."""
         return Subject(
             system=target.hardware.trials_name,
             model=target.model.trials_name,
@@ -292,11 +294,13 @@ def _fitted(found: Characterization, config: Config) -> Characterization:
 
 
 def _least_window_s(meter: Meter) -> float:
+    """The shortest window of a meter, s; 0 where it takes any."""
     least: Callable[[], float] = getattr(meter, "least_window_s", float)
     return least()
 
 
 def _one(group: str, chosen: dict[str, Any]) -> str:
+    """The name of the only one chosen; raises InputError for none or several."""
     if len(chosen) != 1:
         raise InputError(
             f"{group}: a campaign measures one at a time; {len(chosen)} are chosen ({', '.join(chosen)}). "
@@ -306,6 +310,7 @@ def _one(group: str, chosen: dict[str, Any]) -> str:
 
 
 def _journal(subject: Subject) -> Path:
+    """Where the trials of a target are kept unless a file is named: the same target finds its own."""
     kind = "" if subject.kv_cache else "_off"
     name = f"{subject.model}@{subject.system}x{subject.n_devices}_{subject.precision}{kind}.jsonl"
     return Path("outputs") / "campaigns" / name
@@ -335,6 +340,7 @@ def _power_cap(meters: list[Meter]) -> str:
 
 
 def _idle(meters: list[Meter], journal: Journal, state: str) -> list[str]:
+    """Measure idle power into the journal, and say it; nothing where there is no meter."""
     if not meters:
         return []
     watts = measure_idle(meters, journal, state)["sum_w"]
@@ -343,6 +349,7 @@ def _idle(meters: list[Meter], journal: Journal, state: str) -> list[str]:
 
 
 def _records(entries: list[Record]) -> list[Record]:
+    """A record a cell, from a journal's entries."""
     by_cell: dict[Cell, list[Record]] = {}
     for entry in entries:
         by_cell.setdefault(Cell(**entry["cell"]), []).append(entry)
@@ -350,6 +357,7 @@ def _records(entries: list[Record]) -> list[Record]:
 
 
 def _record(cell: Cell, trials: list[Record]) -> Record:
+    """Means of a cell's completed trials, seconds and joules, with their intervals in percent."""
     completed = [trial for trial in trials if trial["outcome"] == "completed"]
     seconds = [trial["runtime_s"] for trial in completed]
     joules = [trial["energy_j"] for trial in completed if trial["energy_j"] is not None]
@@ -366,6 +374,7 @@ def _record(cell: Cell, trials: list[Record]) -> Record:
 
 
 def _figures(record: Record) -> list[str]:
+    """Runtime, energy and power of a cell, as the table shows them."""
     if record["runtime_s"] is None:
         return [str(record["outcome"]), "", ""]
     within = record["runtime_interval_pct"]
@@ -382,6 +391,7 @@ def _figures(record: Record) -> list[str]:
 
 
 def _text(value: Any) -> Any:
+    """A cell of the file as `llmsim.trials.read` takes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if isinstance(value, float) and np.isnan(value) else value

@@ -155,6 +155,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _queries(folder: Path) -> pa.Table:
+    """A run's queries, one row each; raises InputError where the file cannot be read."""
     import pyarrow.parquet
 
     try:
@@ -182,6 +183,7 @@ def _varied(settings: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
 
 
 def _summary(compared: Compared) -> dict[str, Any]:
+    """The content of `compare.json`."""
     parts = zip(compared.names, compared.folders, compared.rows, strict=True)
     return {
         "schema_version": SCHEMA_VERSION,

@@ -106,6 +106,7 @@ class Contest:
                 def once(
                     again: bool, tape: Tape | None, number: int = number, label: str = label, step: Any = step
                 ) -> Run:
+                    """Play the row; by a policy of its own if it is played again: nothing stays then."""
                     chosen = self._entries()[number] if again else entries[number]
                     serving = engines.all if again or watch is None else watch(chosen.label, engines.all)
                     rng, before = _rng_of(seed, number, chosen), engines.chosen(label)
@@ -248,6 +249,7 @@ def replicate(
 
 
 def _same(one: Queries, other: Queries) -> bool:
+    """Whether two workloads have the same arrivals and lengths."""
     return all(
         np.array_equal(getattr(one, name), getattr(other, name))
         for name in ("arrival_s", "tau_in", "tau_out")

@@ -43,6 +43,7 @@ def fitter(config: Config, progress: Callable[[int], None] | None = None) -> Fit
     done = 0
 
     def fit(hardware: Hardware, model: Model, n_devices: int | None) -> library.FittedCurve:
+        """One pair's curve, as the fleet asks for it."""
         nonlocal done
         curve = kept.fit(
             trials,

@@ -91,6 +91,7 @@ class Doctor:
 
 
 def _meter(name: str, meter: Meter, idle: bool) -> Finding:
+    """Whether a meter can be read, and how; with its idle power if asked for."""
     reason = meter.unavailable()
     if reason is not None:
         return _finding("meter", name, reason)
@@ -101,6 +102,7 @@ def _meter(name: str, meter: Meter, idle: bool) -> Finding:
 
 
 def _described(item: dict[str, Any]) -> str:
+    """One source of a meter, as the table shows it."""
     where = f"gpu{item['index']} {item['device']} (card {item['card']})" if "card" in item else item["device"]
     period = item["period_s"]
     moves = "its period was not seen" if period is None else f"an update every {period * 1000:.1f} ms"
@@ -120,6 +122,7 @@ def _with_a_model(config: Config, meters: list[tuple[Finding, Meter]]) -> None:
 
 
 def _loaded(config: Config, meters: list[Meter]) -> list[str]:
+    """Idle power of each meter's devices with the chosen model in memory, in words."""
     chosen = config.backend.get("name")
     backend = BACKENDS.build(config.backend)
     if not hasattr(backend, "open_bench") or len(config.hardware) != 1 or len(config.model) != 1:
@@ -134,6 +137,7 @@ def _loaded(config: Config, meters: list[Meter]) -> list[str]:
 
 
 def _idle(meter: Meter) -> str:
+    """Idle power of each of a meter's sources, in words, after a rest."""
     time.sleep(IDLE_REST_S)
     meter.start()
     time.sleep(IDLE_WINDOW_S)
@@ -152,6 +156,7 @@ def _names(registry: Registry) -> list[str]:
 
 
 def _backend(name: str, config: Config) -> Finding:
+    """Whether a backend can run."""
     node = config.backend if config.backend.get("name") == name else {"name": name}
     try:
         backend = BACKENDS.build(node)
@@ -182,5 +187,6 @@ def _plugins() -> list[Finding]:
 
 
 def _finding(kind: str, name: str, reason: str | None, detail: str = "") -> Finding:
+    """A row of the table; without a reason against it, the thing is available."""
     state = "available" if reason is None else "missing"
     return {"kind": kind, "name": name, "state": state, "detail": detail if reason is None else reason}

@@ -165,6 +165,7 @@ class Stopwatch:
 
 
 def _summary(config: Config, fleet: Fleet, queries: Queries, played: Played) -> dict[str, Any]:
+    """The content of `summary.json`, but for its times."""
     found, terms = compare(played.runs, played.terms), played.terms
     for message in found["warnings"]:
         log.warning("%s", message)

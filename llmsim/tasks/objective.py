@@ -61,6 +61,7 @@ class Objective:
 
 
 def _figure(summary: Mapping[str, Any], key: str) -> float:
+    """A figure of a summary by its dotted key; raises InputError where it is none, or no number."""
     value: Any = summary
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:

@@ -104,6 +104,7 @@ def require_together(owns: Sequence[Own], deployments: Sequence[Deployment], pol
 
 
 def _parts(parts: Mapping[str, int]) -> str:
+    """Sizes in GB with what they are of; those of nothing are left out."""
     return " + ".join(f"{size / GB:.1f} GB {what}" for what, size in parts.items() if size)
 
 
@@ -142,6 +143,7 @@ def _node(rest: Mapping[str, Any], entries: Mapping[str, Any], model: str, hardw
 
 
 def _built(node: Node, deployment: str) -> Any:
+    """A deployment's own backend; raises InputError, naming the deployment, where it cannot be."""
     try:
         backend = BACKENDS.build(node)
     except InputError as error:
@@ -154,6 +156,7 @@ def _built(node: Node, deployment: str) -> Any:
 
 
 def _one_meter_a_device(found: Sequence[Own], names: Sequence[str]) -> None:
+    """Windows are a device's: two meters of one device would count its joules twice."""
     first: dict[str, tuple[Own, str]] = {}
     for own, name in zip(found, names, strict=True):
         before, other = first.setdefault(own.device, (own, name))
@@ -165,6 +168,7 @@ def _one_meter_a_device(found: Sequence[Own], names: Sequence[str]) -> None:
 
 
 def _one_deployment_each(found: Sequence[Own], names: Sequence[str]) -> None:
+    """Refuse several deployments on a backend that says why it serves one."""
     for own in found:
         theirs = [name for other, name in zip(found, names, strict=True) if other.backend is own.backend]
         why = getattr(own.backend, "serves_one", None)
@@ -189,4 +193,5 @@ def _one_name_a_gpu(found: Sequence[Own], names: Sequence[str]) -> None:
 
 
 def _key(node: Mapping[str, Any]) -> str:
+    """Equal for equal settings, so that deployments with the same ones share a backend."""
     return json.dumps(node, sort_keys=True, default=str)

@@ -123,6 +123,7 @@ class Pareto:
         return FrontierFound(points, names, summary)
 
     def _bounds(self, policy: Any, prices: Prices) -> Bounds | None:
+        """The policy's bounds on counts, where plans must keep them; raises InputError where it has none."""
         if not self.keep_bounds:
             return None
         if not hasattr(policy, "bounds"):
@@ -136,11 +137,13 @@ class Pareto:
 
 
 def _told(bounds: Bounds) -> dict[str, list[int]]:
+    """Least and most queries of each deployment."""
     rows = zip(bounds.names, bounds.lower.tolist(), bounds.upper.tolist(), strict=True)
     return {name: [low, high] for name, low, high in rows}
 
 
 def _point(points: Frontier, index: int, names: tuple[str, ...]) -> dict[str, Any]:
+    """One point of the frontier, as plain data."""
     return {
         "energy_j": float(points.energy_j[index]),
         "accuracy_pct": float(points.accuracy_pct[index]),

@@ -144,6 +144,7 @@ def _curves(
 
 
 def _printed(deployment: Deployment) -> Deployment:
+    """The deployment with the curve as printed; raises InputError where none was."""
     return replace(deployment, curve=printed_curve(*_names(deployment)))
 
 

@@ -68,6 +68,7 @@ class WilkinsOnline:
         )
 
         def told(what: str) -> None:
+            """Say what is being played; how much is left is not known."""
             if progress is not None:
                 progress(what, 0, 1)
 

@@ -102,15 +102,18 @@ class MeterConformance:
         meter.close()
 
     def _open(self) -> Meter:
+        """A meter that can be read."""
         meter = self.open_meter()
         reason = meter.unavailable()
         require(reason is None, f"unavailable: {reason}")
         return meter
 
     def _seconds(self, meter: Meter) -> float:
+        """A window that is long enough for this meter, s."""
         return max(LEAST_WINDOW_S, 1.5 * getattr(meter, "least_window_s", float)())
 
     def _window(self, meter: Meter, seconds: float) -> tuple[Sequence[Reading], float]:
+        """Readings of a window in which nothing is done, and its seconds by the host's clock."""
         meter.start()
         begin_s = time.perf_counter()
         time.sleep(seconds)

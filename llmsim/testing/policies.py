@@ -69,6 +69,7 @@ class PolicyConformance:
         return self._run(policy).ledger.deployment
 
     def _run(self, policy: OfflinePolicy | OnlinePolicy) -> Run:
+        """The policy's run on the suite's fleet and queries, always by the same seed."""
         prices, engines = _bench(self.words)
         entry = Entry("policy", policy, {"name": "policy"})
         return run_policy(entry, prices, engines, np.random.default_rng(SEED))

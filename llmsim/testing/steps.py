@@ -119,12 +119,14 @@ class StepConformance:
         engine.close()
 
     def _begun(self, places: int) -> SteppingEngine:
+        """An engine that expects the suite's queries, with so many places on one instance."""
         engine = self.open_engine()
         engine.expect(np.array(TAU_IN), np.array(TAU_OUT))
         engine.begin(1, places)
         return engine
 
     def _alone(self, query: int) -> list[int]:
+        """Tokens that a query gets with nobody else in the batch."""
         engine = self._begun(1)
         engine.prefill(0, [query], [TAU_IN[query]])
         engine.decode(0, TAU_OUT[query] - 1, FOREVER)
@@ -177,4 +179,5 @@ def play(
 
 
 def _workload(arrival_s: np.ndarray) -> Queries:
+    """The suite's queries, arriving at these times, s."""
     return Queries(arrival_s, np.array(TAU_IN), np.array(TAU_OUT), name="conformance", source="made up")

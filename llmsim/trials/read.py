@@ -79,6 +79,7 @@ def template() -> str:
 
 
 def _text(value: Any) -> str:
+    """A value as `read` reads it back, to the last bit."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -143,12 +144,14 @@ def _reader(column: Column) -> Reader:
 
 
 def _choice(text: str, choices: tuple[str, ...]) -> str:
+    """One of the words that a column may hold."""
     if text not in choices:
         raise Cell(f"is not one of {', '.join(choices)}.")
     return text
 
 
 def _count(text: str, least: int) -> int:
+    """A whole number from `least` to MOST_COUNT."""
     value = number(text)
     if not least <= value <= MOST_COUNT:
         raise Cell(f"is not between {least} and {MOST_COUNT}.")
@@ -158,12 +161,14 @@ def _count(text: str, least: int) -> int:
 
 
 def _truth(text: str) -> bool:
+    """Truth as people and spreadsheets write it."""
     if text.lower() not in _TRUTH:
         raise Cell("is not true or false.")
     return _TRUTH[text.lower()]
 
 
 def _name(text: str, required: bool) -> str:
+    """A text; empty only where none is required."""
     if required and not text:
         raise Cell("is empty; a name is needed.")
     return text

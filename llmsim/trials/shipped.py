@@ -137,6 +137,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def _array(column: Any) -> NDArray[Any]:
+    """Texts, whole numbers, truth values or, where any is missing, float64 with NaN."""
     # By Python lists: pyarrow's own conversion imports pandas, which takes ten times longer than the rows.
     values = column.to_pylist()
     return np.array(values, dtype=np.float64) if column.null_count else np.array(values)

@@ -55,6 +55,7 @@ def author_rows() -> AuthorRows:
     grid = np.char.find(extra["aggregate_file"], "independence-test") >= 0
 
     def both(measured: str, author: str) -> Any:
+        """A column of the measured rows, and then of those that no raw file supports."""
         return np.concatenate([raw[measured][kept], extra[author][grid]])
 
     return AuthorRows(

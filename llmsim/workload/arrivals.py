@@ -216,5 +216,6 @@ def draw(process: Arrivals, count: int, rng: Generator, where: str = "workload.a
 
 
 def _above_zero(value: float, where: str) -> None:
+    """Raises InputError unless a setting is a finite number above 0."""
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"{where}={value}: must be a finite number above 0.")

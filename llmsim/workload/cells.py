@@ -81,6 +81,7 @@ def has_zone(cell: str) -> bool:
 
 
 def _readers(header: Header, with_arrival: bool) -> list[tuple[int, Callable[[str], float]]]:
+    """What reads each cell of a row, in the order of the file, so that the first wrong cell is named."""
     readers: list[tuple[int, Callable[[str], float]]] = [(header.tau_in, _count), (header.tau_out, _count)]
     readers += [(position, _percentage) for position in header.accuracy.values()]
     if header.arrival is not None and with_arrival:
@@ -99,6 +100,7 @@ def _clock(header: Header, first_row: Sequence[str]) -> Callable[[str], int] | N
     seen: list[int] = []  # the earliest and the latest so far
 
     def read(cell: str) -> int:
+        """Nanoseconds since 1970; all cells must be alike, and near enough to make seconds of."""
         nanoseconds = _time(cell)
         if has_zone(cell) != zone:
             raise Cell(f"{'lacks' if zone else 'has'} an offset from UTC, unlike the first time.")
@@ -111,7 +113,10 @@ def _clock(header: Header, first_row: Sequence[str]) -> Callable[[str], int] | N
 
 
 def _columns(header: Header, store: dict[int, array[float]], times: Sequence[int]) -> Columns:
+    """The cells that were read, as arrays."""
+
     def floats(position: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """A column by its position, shape (n,)."""
         return np.array(store[position], dtype=np.float64)
 
     arrival_s, first = None, None
@@ -129,6 +134,7 @@ def _columns(header: Header, store: dict[int, array[float]], times: Sequence[int
 
 
 def _count(cell: str) -> float:
+    """Tokens of a prompt or an answer."""
     value = number(cell)
     if value > MAX_TOKENS:
         raise Cell(f"is more tokens than any query has (over {MAX_TOKENS:,}).")
@@ -142,6 +148,7 @@ def _count(cell: str) -> float:
 
 
 def _percentage(cell: str) -> float:
+    """An accuracy, percent."""
     value = number(cell)
     if not 0 <= value <= 100:
         raise Cell("is not a percentage, 0 to 100.")
@@ -149,6 +156,7 @@ def _percentage(cell: str) -> float:
 
 
 def _seconds(cell: str) -> float:
+    """An arrival in seconds since the start of the trace."""
     try:
         value = number(cell)
     except Cell:

@@ -78,6 +78,7 @@ def from_table(table: Any, header: Header) -> Columns | None:
     import pyarrow as pa
 
     def values(position: int) -> FloatArray:
+        """A column by its position, shape (n,)."""
         return np.asarray(numbers(table.column(header.names[position])), dtype=np.float64)
 
     if any(table.column(header.names[position]).null_count for position in header.used):

@@ -47,6 +47,7 @@ def read_csv(path: Path) -> tuple[Header, Columns]:
 
 
 def _require_text(path: Path) -> None:
+    """Raises InputError, saying what it is instead, unless the file begins as text."""
     with path.open("rb") as file:
         start = file.read(SNIFFED_BYTES)
     for magic, what in _OTHER_FORMATS.items():

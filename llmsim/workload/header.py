@@ -98,6 +98,7 @@ def understand(names: Sequence[str], place: str) -> Header:
 
 
 def _position(wanted: str, found: Sequence[str], place: str) -> int | None:
+    """Where a column is, under any of its names; None where it is not."""
     aliases = {alias.casefold() for alias in ALIASES[wanted]}
     hits = [position for position, name in enumerate(found) if name.casefold() in aliases]
     if len(hits) > 1:
@@ -107,10 +108,12 @@ def _position(wanted: str, found: Sequence[str], place: str) -> int | None:
 
 
 def _numbers(positions: Sequence[int]) -> str:
+    """Positions as people count them."""
     return " and ".join(str(position + 1) for position in positions)
 
 
 def _missing(wanted: str, found: Sequence[str], place: str) -> str:
+    """What to say of a column that is not there: what it may be called instead, or what else is wrong."""
     listed = ", ".join(name[:40] for name in found[:20]) + (", ..." if len(found) > 20 else "")
     guess = _misspelling(wanted, found)
     hint = f" Did you mean '{wanted}' by '{guess}'?" if guess else ""
@@ -122,6 +125,7 @@ def _missing(wanted: str, found: Sequence[str], place: str) -> str:
 
 
 def _misspelling(wanted: str, found: Sequence[str]) -> str | None:
+    """The column that a missing one may be meant by; None where no name is like it."""
     taken = {alias.casefold() for aliases in ALIASES.values() for alias in aliases}
     folded = {name.casefold(): name for name in found if name.casefold() not in taken}
     for alias in ALIASES[wanted]:
@@ -132,6 +136,7 @@ def _misspelling(wanted: str, found: Sequence[str]) -> str | None:
 
 
 def _may_be_arrivals(name: str) -> bool:
+    """Whether a name is too like one of arrivals to be passed over in silence."""
     folded = name.casefold()
     spellings = [alias.casefold() for alias in ALIASES[ARRIVAL]]
     return "arriv" in folded or bool(difflib.get_close_matches(folded, [*spellings, "time"], 1, ALIKE))
@@ -151,4 +156,5 @@ def _model_of(name: str, place: str) -> str | None:
 
 
 def _looks_numeric(name: str) -> bool:
+    """Whether a name is a number or a time: the header is then missing."""
     return re.fullmatch(r"[-+.\d:eETZ ]*\d[-+.\d:eETZ ]*", name) is not None

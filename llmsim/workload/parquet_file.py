@@ -74,6 +74,7 @@ def _seconds(counts: IntArray, per_second: int) -> FloatArray:
 
 
 def _by_column(table: Any, header: Header) -> Columns | None:
+    """The columns by Arrow's types; None where a cell must say what is wrong."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
@@ -103,6 +104,7 @@ def _rows(table: Any, header: Header) -> Iterator[tuple[int, list[str]]]:
 
 
 def _texts(column: Any) -> list[str]:
+    """A column's values as text; null is empty."""
     import pyarrow as pa
 
     if pa.types.is_duration(column.type):  # as text it would be a bare count, and its unit lost

@@ -107,6 +107,7 @@ def shorten(
 
 
 def _cut(tokens: NDArray[np.int64], most: int, what: str, notes: list[str], where: str) -> NDArray[np.int64]:
+    """Lengths of at most so many tokens, shape (n,); notes how many were longer."""
     if most < 1:
         raise InputError(f"{where}={most}: at least 1 token (null cuts nothing).")
     longer = int(np.count_nonzero(tokens > most))
@@ -115,4 +116,5 @@ def _cut(tokens: NDArray[np.int64], most: int, what: str, notes: list[str], wher
 
 
 def _noted(queries: Queries, note: str) -> Queries:
+    """The same, with one more sentence of what was done."""
     return replace(queries, notes=(*queries.notes, note))

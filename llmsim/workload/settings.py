@@ -150,6 +150,7 @@ def shipped_path(name: str, where: str = "workload") -> Path:
 
 
 def _check(settings: Workload, where: str) -> None:
+    """Raises InputError for settings that do not go together, or that a kind of workload lacks."""
     if settings.kind not in KINDS:
         raise InputError(f"{where}.kind: '{settings.kind}'. {did_you_mean(settings.kind, KINDS, 'kind')}")
     if settings.limit is not None and settings.limit < 1:
@@ -176,7 +177,10 @@ def _check(settings: Workload, where: str) -> None:
 
 
 def _draw(settings: Workload, rng: np.random.Generator, where: str) -> Queries:
+    """The queries of a synthetic workload."""
+
     def given(value: float | None) -> float:
+        """A setting that `_check` has required."""
         if value is None:
             raise InputError(f"{where}: a synthetic workload needs a value for every setting.")
         return value

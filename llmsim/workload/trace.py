@@ -74,6 +74,7 @@ def take_first(queries: Queries, limit: int | None, where: str) -> Queries:
 
 
 def _read_text(file: Path) -> tuple[Header, Columns]:
+    """A CSV; a file that is called Parquet and is none is not taken for one."""
     if file.suffix.casefold() in (".parquet", ".pq"):
         if file.stat().st_size == 0:
             raise InputError(f"{file}: the file is empty.")
@@ -82,6 +83,7 @@ def _read_text(file: Path) -> tuple[Header, Columns]:
 
 
 def _require_file(file: Path) -> None:
+    """Raises InputError, with the nearest name, unless there is such a file."""
     if file.is_dir():
         raise InputError(f"{file}: is a directory; name one CSV or Parquet file in it.")
     if file.exists():
@@ -101,6 +103,7 @@ def _require_file(file: Path) -> None:
 
 
 def _in_order(header: Header, columns: Columns, file: Path) -> Queries:
+    """Queries by arrival, with notes of what was done to the file's columns."""
     notes: list[str] = []
     arrival_s = columns.arrival_s
     if arrival_s is None:

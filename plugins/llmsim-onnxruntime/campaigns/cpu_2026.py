@@ -89,6 +89,7 @@ def show(found: list[dict[str, Any]]) -> None:
 
 
 def _text(value: Any) -> Any:
+    """A cell of the table: seven digits are more than a campaign repeats."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -94,6 +94,7 @@ class OnnxRuntimeBackend:
         return OnnxRuntimeBench(resident, target.kv_cache, conditions)
 
     def _resident(self, target: Target) -> Resident:
+        """A target's graph in memory: the user's file, or one with random weights."""
         reason = self.unavailable()
         if reason is not None:
             raise InputError(reason)

@@ -92,6 +92,7 @@ class OnnxRuntimeBench:
         step = resident.step(cell.batch)
 
         def run() -> None:
+            """From the cell's context again, however often it is run."""
             resident.lengths[:] = cell.tau_in
             for _ in range(cell.tau_out - 1):
                 step()
@@ -99,6 +100,7 @@ class OnnxRuntimeBench:
         return run
 
     def _without_cache(self, resident: Resident, cell: Cell) -> Loop:
+        """A whole query; nothing else can be measured without a cache."""
         if cell.batch != 1 or cell.experiment != "generation":
             raise OutOfMemory("without a KV cache whole queries are served, one at a time")
         recompute = Recompute(resident)
@@ -107,9 +109,11 @@ class OnnxRuntimeBench:
         return Loop(lambda: recompute.generate(prompt, cell.tau_out), cell.tau_out)
 
     def _prompts(self, batch: int, tokens: int) -> IntArray:
+        """Random prompts, shape (batch, tokens)."""
         return self._rng.integers(self._open().dimensions.vocab_size, size=(batch, tokens))
 
     def _open(self) -> Resident:
+        """The graph; raises ValueError on a bench that is closed."""
         if self._resident is None:
             raise ValueError("this bench is closed")
         return self._resident

@@ -80,6 +80,7 @@ class OnnxRuntimeEngine:
         self._resident = None
 
     def _together(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:
+        """A batch with a cache: one pass over all prompts, then steps of the whole batch."""
         resident, batch = self._open(), len(tau_in)
         prompts = self._prompts(tau_in)
         resident.hold(batch, max(tau_in) + max(tau_out), max(tau_in))
@@ -97,6 +98,7 @@ class OnnxRuntimeEngine:
         return Advance(end_s - begin_s, first_s - begin_s, None)
 
     def _one_by_one(self, tau_in: Sequence[int], tau_out: Sequence[int], longest: int) -> Advance:
+        """Queries without a cache; the first token is that of the first query."""
         recompute = Recompute(self._open())
         recompute.arrange(longest)
         self._generated = []
@@ -118,6 +120,7 @@ class OnnxRuntimeEngine:
         return [rng.integers(vocabulary, size=tokens) for tokens in tau_in]
 
     def _require(self, longest: int) -> None:
+        """Raises InputError for a query of more tokens than the cache is made for."""
         most = self._open().dimensions.max_tokens
         if longest > most:
             raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
@@ -134,6 +137,7 @@ class OnnxRuntimeEngine:
             )
 
     def _open(self) -> Resident:
+        """The graph; raises InputError on an engine that is closed."""
         if self._resident is None:
             raise InputError("this engine is closed: open another.")
         return self._resident

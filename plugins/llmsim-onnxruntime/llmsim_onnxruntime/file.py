@@ -57,6 +57,7 @@ def open_file(path: Path, model: Model, max_tokens: int, threads: int) -> tuple[
 
 
 def _dimensions(path: Path, graph: Any, inputs: dict[str, Any], model: Model, max_tokens: int) -> Dimensions:
+    """Of the file's graph; raises InputError where it is not the model, or cannot be fed."""
     caches = {name: value for name, value in inputs.items() if CACHE.fullmatch(name)}
     ours = "seqlens_k" in inputs
     unknown = sorted(set(inputs) - set(caches) - set(OURS if ours else EXPORTED) - _initialized(graph))
@@ -102,6 +103,7 @@ def _positions(graph: Any, attentions: list[Any]) -> list[int]:
 
 
 def _initialized(graph: Any) -> set[str]:
+    """Names of the graph's constants, which old files list among its inputs."""
     return {tensor.name for tensor in graph.initializer}
 
 
@@ -194,4 +196,5 @@ def _next_token() -> list[Any]:
 
 
 def _made(kind: str, inputs: list[str], output: str, **attributes: Any) -> Any:
+    """A node of ours, whose output no name of the file's is like."""
     return helper.make_node(kind, inputs, [f"llmsim.{output}"], **attributes)

@@ -100,6 +100,7 @@ class _Builder:
         return helper.make_graph(self.nodes, "decoder", *self._values(), initializer=self.initializers)
 
     def _attention(self, normed: str, number: int) -> str:
+        """A layer's attention over its cache, rotary positions included; the name of its output."""
         model, at = self.model, f"{number}.attention"
         name = [layer_name(number, f"self_attn.{letter}_proj") for letter in "qkv"]
         qkv = self._linear(
@@ -141,6 +142,7 @@ class _Builder:
         return parts
 
     def _block(self, normed: str, number: int) -> str:
+        """A layer's gated MLP, SiLU as two nodes; the name of its output."""
         at = f"{number}.block"
         gate, up, down = (
             self.tensor(layer_name(number, f"mlp.{what}_proj.weight")) for what in ("gate", "up", "down")
@@ -188,10 +190,12 @@ class _Builder:
         )
 
     def _norm(self, x: str, weight: NDArray[np.float32], at: str) -> str:
+        """RMS norm, which ONNX Runtime calls simplified; the name of its output."""
         inputs = [x, self._keep(f"{at}.weight", weight)]
         return self._node("SimplifiedLayerNormalization", inputs, at, axis=-1, epsilon=NORM_EPSILON)
 
     def _add_norm(self, x: str, residual: str, weight: NDArray[np.float32], at: str) -> tuple[str, str]:
+        """The residual with x added, and its RMS norm, in one operator; names of norm and sum."""
         self._node(
             "SkipSimplifiedLayerNormalization",
             [x, residual, self._keep(f"{at}.weight", weight)],
@@ -202,12 +206,14 @@ class _Builder:
         return f"{at}.norm", f"{at}.sum"
 
     def _rotation(self) -> None:
+        """Cosines and sines of rotary positions, (positions, half a head), which attention reads."""
         half = np.arange(0, self.model.head_dim, 2, dtype=np.float64) / self.model.head_dim
         angles = np.arange(self.making.max_tokens)[:, None] / ROTARY_BASE**half
         self._keep("cosines", np.cos(angles).astype(np.float32))
         self._keep("sines", np.sin(angles).astype(np.float32))
 
     def _values(self) -> tuple[list[Any], list[Any]]:
+        """The graph's inputs and outputs, in the types and shapes that the module says."""
         model, value = self.model, helper.make_tensor_value_info
         cache: list[str | int | None] = ["rows", model.num_key_value_heads, "capacity", model.head_dim]
         inputs = [
@@ -227,6 +233,7 @@ class _Builder:
         return inputs, outputs
 
     def _keep(self, name: str, array: NDArray[Any]) -> str:
+        """Add a constant, written to the file of weights; its name."""
         self.initializers.append(self.data.tensor(name, array))
         return name
 

@@ -36,6 +36,7 @@ def require(needed_bytes: float, what: str, available: int | None) -> None:
 
 
 def _number(path: Path) -> int | None:
+    """The number in a file of the system's; None for `max`, and where there is no such file."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except OSError:

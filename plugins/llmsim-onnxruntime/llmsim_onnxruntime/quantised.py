@@ -42,6 +42,7 @@ def quantise(matrix: NDArray[np.float32], bits: int) -> Quantised:
 
 
 def _levels(matrix: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Levels of some rows, two to a byte for 4 bits, and the scales of their blocks."""
     outputs, inputs = matrix.shape
     blocks = -(-inputs // BLOCK)
     padded = np.pad(matrix, ((0, 0), (0, blocks * BLOCK - inputs))).reshape(outputs, blocks, BLOCK)

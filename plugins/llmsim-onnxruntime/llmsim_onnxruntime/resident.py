@@ -124,6 +124,7 @@ class Resident:
         binding = self._bound(ids, counts - 1, np.array(new, dtype=np.int32), last)
 
         def run() -> None:
+            """The pass; its rows' lengths are then those of the prompts."""
             with failed_allocations():
                 self._session.run_with_iobinding(binding)
             self.lengths[:rows] = counts
@@ -138,6 +139,7 @@ class Resident:
             binding = self._bound(self.tokens[:rows], lengths, total, np.arange(rows, dtype=np.int64))
 
             def run() -> None:
+                """The step; each row is a token longer afterwards."""
                 total[...] = lengths.max() + 1
                 with failed_allocations():
                     self._session.run_with_iobinding(binding)

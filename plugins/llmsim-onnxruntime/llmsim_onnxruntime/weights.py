@@ -67,6 +67,7 @@ def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> FloatArray:
     tensor = zlib.crc32(name.encode())
 
     def draw(begin: int) -> None:
+        """Fill the part that begins there, by a generator of its own."""
         part = drawn[begin : begin + DRAWN_AT_ONCE]
         np.random.default_rng([seed, tensor, begin]).standard_normal(dtype=np.float32, out=part)
         part *= np.float32(RANDOM_STD)

@@ -128,6 +128,7 @@ class OpenAIBackend:
 
 
 def _only(listed: list[dict[str, Any]], url: str) -> str:
+    """The name of the only model that a server lists; raises InputError for none or several."""
     names = [str(model.get("id")) for model in listed]
     if len(names) != 1:
         raise InputError(

@@ -82,6 +82,7 @@ class Client:
         ready = threading.Barrier(len(prompts))
 
         def ask(prompt: str | list[int], count: int) -> Answer:
+            """One request, once all threads are ready."""
             ready.wait()
             return self.complete(prompt, count)
 

@@ -40,6 +40,7 @@ class _Watched:
 
     @property
     def how(self) -> str:
+        """How its joules are had, as `Reading.how`."""
         return self.source.how if self.counter else "integrated_power"
 
 
@@ -111,17 +112,20 @@ class ZeusMeter:
         return [_described(item) for item in self._opened()]
 
     def _opened(self) -> list[_Watched]:
+        """The watched sources; raises InputError where there are none."""
         try:
             return self._open()
         except (Absent, Refused) as error:
             raise InputError(f"meter=zeus: {error}.") from error
 
     def _open(self) -> list[_Watched]:
+        """The sources, watched from the first time that they are asked for."""
         if self._watched is None:
             self._watched = _watch(self._find())
         return self._watched
 
     def _find(self) -> list[Source]:
+        """The sources asked for, or those of the first kind that there is; raises Absent with all reasons."""
         if self.read:
             return [source for kind in dict.fromkeys(self.read) for source in self._of(kind)]
         reasons = []
@@ -135,6 +139,7 @@ class ZeusMeter:
         raise Absent("Zeus finds nothing to read here: " + "; ".join(reasons))
 
     def _of(self, kind: str) -> list[Source]:
+        """The sources of one kind; raises Absent where the work is done on none of them."""
         if kind == "gpus" and self._uuids is not None and not self._uuids:
             raise Absent("no GPU: this work is done on none")
         return find(kind, self.devices, self._uuids or frozenset())
@@ -165,6 +170,7 @@ def _watch(sources: Sequence[Source]) -> list[_Watched]:
 
 
 def _begun(source: Source) -> _Watched:
+    """Watch a source; a counter that is slow to read is read less often."""
     if source.counter is None:
         return _Watched(source, _power_sampler(source), False, POWER_PERIOD_S)
     source.counter()  # the first one may start a process
@@ -187,6 +193,7 @@ def _without_counter(item: _Watched) -> None:
 
 
 def _power_sampler(source: Source) -> Sampler:
+    """Watch a source's power."""
     # A counter that always moves: the power beside it is then read each time.
     sampler = Sampler(time.perf_counter, beside=source.power, pause_s=POWER_PERIOD_S)
     sampler.start()
@@ -233,6 +240,7 @@ def _read(item: _Watched, start_s: float, stop_s: float) -> Reading:
 
 
 def _conditions(source: Source) -> dict[str, float | str]:
+    """What a reading is kept with: the card, and its temperature in °C where it says so."""
     card = _card(source)
     found: dict[str, float | str] = {} if card is None else {"card": card}
     temperature = None if source.gpu is None else _asked(source.gpu.get_gpu_temperature)
@@ -240,6 +248,7 @@ def _conditions(source: Source) -> dict[str, float | str]:
 
 
 def _described(item: _Watched) -> dict[str, Any]:
+    """One source, in the keys that the doctor shows and a campaign reads."""
     source = item.source
     told: dict[str, Any] = {
         "device": f"{source.name} ({source.title})",
@@ -266,6 +275,7 @@ def _card(source: Source) -> str | None:
 
 
 def _asked(question: Callable[[], int]) -> float | None:
+    """A GPU's answer; None where it has none."""
     try:
         return float(question())
     except Exception:  # each vendor's library has errors of its own; conditions are beside the point

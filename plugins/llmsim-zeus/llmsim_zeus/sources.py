@@ -76,6 +76,7 @@ def find(kind: str, numbers: Sequence[int], uuids: Iterable[str]) -> list[Source
 
 
 def _gpus(numbers: Sequence[int], uuids: frozenset[str]) -> list[Source]:
+    """GPUs by number or identity; raises Refused where not all of them are found."""
     from zeus.device import get_gpus
 
     try:
@@ -143,6 +144,7 @@ def _gpu(gpu: Any, known: Known, chosen: set[int]) -> Source | None:
 
 
 def _packages(kind: str) -> list[Source]:
+    """CPU packages, or their memory, by RAPL."""
     from zeus.device import get_cpus
     from zeus.device.cpu.common import ZeusCPUNoPermissionError
 
@@ -173,11 +175,13 @@ def _packages(kind: str) -> list[Source]:
 
 
 def _package_counter(cpu: Any, kind: str) -> Callable[[], float]:
+    """Joules so far of a package, or of its memory."""
     part = {"cpus": "cpu_mj", "dram": "dram_mj"}[kind]
     return lambda: float(getattr(cpu.get_total_energy_consumption(), part)) * MILLI
 
 
 def _soc() -> list[Source]:
+    """The whole chip, where one counter or several that do not overlap cover it."""
     from zeus.device import get_soc
 
     try:
@@ -210,10 +214,12 @@ def _soc() -> list[Source]:
 
 
 def _from_milli(ask: Callable[[], int]) -> Callable[[], float]:
+    """The same answer, in J or W."""
     return lambda: ask() * MILLI
 
 
 def _named(gpu: Any) -> str:
+    """A GPU's name, for messages: one without a name must not hide the others."""
     try:
         return str(gpu.get_name())
     except Exception as error:  # each vendor's library has errors of its own

@@ -50,6 +50,7 @@ def bare(uuid: str) -> str:
 
 
 def _nvidia(pynvml: Any, handle: Any) -> Known:
+    """By NVML."""
     uuid = _asked(lambda: pynvml.nvmlDeviceGetUUID(handle))
     limit = _asked(lambda: pynvml.nvmlDeviceGetPowerManagementDefaultLimit(handle))
     mode = _asked(lambda: pynvml.nvmlDeviceGetMigMode(handle))
@@ -57,6 +58,7 @@ def _nvidia(pynvml: Any, handle: Any) -> Known:
 
 
 def _amd(amdsmi: Any, handle: Any) -> Known:
+    """By AMD SMI."""
     info = _asked(lambda: amdsmi.amdsmi_get_gpu_enumeration_info(handle)) or {}
     cap = _asked(lambda: amdsmi.amdsmi_get_power_cap_info(handle)) or {}
     limit = cap.get("default_power_cap")
