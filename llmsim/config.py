@@ -189,7 +189,7 @@ def composition_error(error: Exception) -> InputError:
 
 
 # Launchers and sweepers by the extras of llmsim that bring them.
-_EXTRAS = {
+_EXTRAS: Mapping[str, str] = {
     "launcher/joblib": "joblib",
     "launcher/ray": "ray",
     "launcher/submitit_local": "submitit",
@@ -282,7 +282,12 @@ def _is_settled(value: Any) -> bool:
 
 
 # How a value of each type is called in an error; a type that is not here is called by its own name.
-_TYPES = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "text"}
+_TYPES: Mapping[str, str] = {
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "str": "text",
+}
 
 
 def _wrong_type(

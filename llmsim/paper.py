@@ -29,7 +29,7 @@ STUDIES: Mapping[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 # Of each study's plots the page shows these; drawn by the whole experiment, they would be finer.
-PICTURES = {"offline": "zeta_999", "hybrid": "threshold_alpaca", "online": "zeta"}
+PICTURES: Mapping[str, str] = {"offline": "zeta_999", "hybrid": "threshold_alpaca", "online": "zeta"}
 
 
 def refreshed(text: str, name: str, generated: str) -> str:

@@ -7,6 +7,7 @@ anything, so that a package that is broken, or slow to import, costs nothing unt
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ENTRY_POINTS = "llmsim.conf"
 # Plug-ins of llmsim's own that are packages of their own: group and name to what installs each.
-ELSEWHERE = {
+ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     group: {name: f"pip install ./plugins/llmsim-{name} (in llmsim's checkout)" for name in names}
     for group, names in {"backend": ("onnxruntime", "openai", "torch"), "meter": ("zeus",)}.items()
 }

@@ -32,7 +32,11 @@ class Engine(Protocol):
     """One deployment, ready to serve. Life cycle: `open`, any number of `serve`, `close`."""
 
     def expect(self, tau_in: IntArray, tau_out: IntArray) -> None:
-        """Told once, before the first `serve`, which queries may come; an engine may prepare for them."""
+        """Told once, before the first `serve`, which queries may come; an engine may prepare for them.
+
+        Args:
+            tau_in, tau_out: tokens of each query, shape (n,).
+        """
         ...
 
     def serve(self, tau_in: Sequence[int], tau_out: Sequence[int]) -> Advance:

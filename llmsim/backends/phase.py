@@ -191,7 +191,7 @@ def scalar_prefill(theta: FloatArray, form: Prefill) -> Callable[[int, int, int]
 
 
 def scalar_work_bound(theta: FloatArray, form: Prefill) -> Callable[[int, int, int], float]:
-    """What `llmsim.curves.headroom.work_bound` says of a pass, without arrays."""
+    """How far its work bounds a pass, from 0 to 1: `llmsim.curves.headroom.work_bound`, without arrays."""
     floor, prompt, linear, quadratic, *others = theta.tolist()
     sharpness = others[1] if form.sharpness is None else form.sharpness
     per_token, per_square = linear / KILO, quadratic / KILO**2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from llmsim.curves.form import FloatArray, IntArray
 
-NAMES = {
+NAMES: Mapping[str, str] = {
     "C(tau_in)": "tau_in",
     "C(tau_out)": "tau_out",
     "C(tau_in):C(tau_out)": "tau_in:tau_out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from llmsim.trials.table import Trials
 # Choices worked out beforehand for trials that have not changed; `write_choices` makes it.
 FILE = Path(__file__).parents[1] / "data" / "curves" / "choices.yaml"
 # The column of trials that each target is fitted to.
-COLUMNS = {"energy": "energy_j", "runtime": "runtime_s"}
+COLUMNS: Mapping[str, str] = {"energy": "energy_j", "runtime": "runtime_s"}
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,17 @@ class PhaseCurve(Protocol):
     """With a KV cache: prefill and decode of a batch, apart."""
 
     def prefill(self, tokens: IntArray | int, past: IntArray | int = 0) -> Cost:
-        """Cost of one pass over the prompts of a batch, which are the last axis of `tokens`."""
+        """Cost of passes over new tokens, shape (..., prompts), after `past` ones; one entry a pass."""
         ...
 
     def decode(self, batch: IntArray | int, context: IntArray | int, steps: IntArray | int) -> Cost:
-        """Cost of consecutive steps of a batch whose queries hold `context` tokens together at the first."""
+        """Cost of consecutive steps of a batch; the three broadcast to the result's shape.
+
+        Args:
+            batch: queries.
+            context: tokens that they hold together at the first step.
+            steps: how many, at least 0.
+        """
         ...
 
     def cost(self, tau_in: IntArray, tau_out: IntArray, batch: IntArray | int = 1) -> Cost:

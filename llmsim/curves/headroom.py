@@ -14,6 +14,7 @@ A pass that draws clearly less than the limit on end is at full clocks there alr
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 # Settings that tell three parameters, at least.
 LEAST_CELLS = 5
 STARTS_J = (5.0, 20.0, 50.0, 120.0)
-UNITS = {"seconds": "1", "joules": "1", "budget_j": "J"}
+UNITS: Mapping[str, str] = {"seconds": "1", "joules": "1", "budget_j": "J"}
 # Shares of the power limit that a pass draws on end by its curves: up to the first the limit does not act on
 # it, from the second it does, wholly. Of 131 settings of eight models on H200, measured at the limit, curves
 # put 129 at 0.97 of it or more, and two at 0.96. Of settings below it those of six dense models say the power
@@ -203,7 +204,7 @@ class Generations:
     cells: IntArray
 
     def predicted(self, headroom: Headroom | None) -> tuple[FloatArray, FloatArray]:
-        """Seconds of the pass, and joules of all; without a headroom, of passes as on end."""
+        """Seconds of the pass and joules of all, each of shape (n,); without a headroom, as on end."""
         seconds, joules = self.on_end_s, self.on_end_j
         if headroom is not None:
             left_j = headroom.limit_w * self.steps_s - self.steps_j
@@ -211,12 +212,12 @@ class Generations:
         return seconds, joules + self.steps_j
 
     def errors(self, headroom: Headroom | None) -> tuple[FloatArray, FloatArray]:
-        """Relative errors of both."""
+        """Relative errors of both, each of shape (n,)."""
         seconds, joules = self.predicted(headroom)
         return seconds / self.measured_s - 1, joules / self.measured_j - 1
 
     def take(self, rows: IntArray) -> Generations:
-        """Some of them."""
+        """Those of a mask or of indices."""
         return Generations(**{name: values[rows] for name, values in vars(self).items()})
 
     def left_out(

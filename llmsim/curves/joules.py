@@ -67,7 +67,7 @@ class PhaseJoules(Protocol):
         ...
 
     def terms(self, batch: IntArray) -> tuple[FloatArray, FloatArray, float]:
-        """A step's joules without context, joules a token of context, and the watts that limit them."""
+        """A step's joules without context and joules a token of it, each of shape (n,); their limit, W."""
         ...
 
 

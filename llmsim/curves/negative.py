@@ -16,6 +16,6 @@ class Negative:
 
 
 def negative(values: FloatArray) -> Negative:
-    """The predictions below zero."""
+    """How many of the predictions, shape (n,), are below zero, and by how much together."""
     below = values < 0
     return Negative(int(below.sum()), float(values[below].sum()))

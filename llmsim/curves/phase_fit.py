@@ -8,7 +8,7 @@ to whole runs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ from llmsim.curves.select import NoCurve, refuse_constant
 from llmsim.curves.validate import LeftOut, groups_of
 from llmsim.trials.table import Trials
 
-UNITS = {
+UNITS: Mapping[str, str] = {
     "prefill": "s",
     "decode": "s",
     "energy": "J",

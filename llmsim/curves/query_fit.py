@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from llmsim.curves.choice import choose
@@ -15,7 +17,7 @@ from llmsim.curves.validate import groups_of
 from llmsim.errors import InputError
 from llmsim.trials.table import Trials
 
-TARGETS = {"energy": ("energy_j", "J"), "runtime": ("runtime_s", "s")}
+TARGETS: Mapping[str, tuple[str, str]] = {"energy": ("energy_j", "J"), "runtime": ("runtime_s", "s")}
 
 
 def fit_queries(trials: Trials, rows: Trials, form: str | Form) -> tuple[FittedQueryCurve, dict[str, Part]]:

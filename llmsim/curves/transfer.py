@@ -52,7 +52,7 @@ def transfer(fitted: Fitted, rows: Trials, target: str) -> Transfer | None:
 
 
 def total_error_pct(predicted: FloatArray, measured: FloatArray) -> float:
-    """Error of a workload's total, percent of what was measured; positive where too much was predicted."""
+    """Error of the sum over trials, shape (n,) each, percent; positive where too much was predicted."""
     return float(100 * (predicted.sum() / measured.sum() - 1))
 
 

@@ -96,7 +96,7 @@ class LeftOut:
 
 
 def r2_centred(measured: FloatArray, predicted: FloatArray) -> float:
-    """1 - residual sum of squares over that about the mean."""
+    """1 less the residual sum of squares over that about the mean; arrays of shape (n,)."""
     total = float(np.sum((measured - measured.mean()) ** 2))
     return 1.0 - float(np.sum((measured - predicted) ** 2)) / total
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from llmsim.curves.interaction import Interaction
 from llmsim.trials.wilkins_author import SEVEN_B, AuthorRows, author_rows, printed
 
 Record = dict[str, Any]
-UNITS = {"energy": "J", "runtime": "s"}
+UNITS: Mapping[str, str] = {"energy": "J", "runtime": "s"}
 COEFFICIENTS = ("c0", "c1", "c2")  # of tau_in, tau_out and their product; a or b in the thesis
-MISPRINTS = {("mistral-7b", "runtime", "c2"): "misprint: the table repeats the coefficient of tau_out"}
+MISPRINTS: Mapping[tuple[str, str, str], str] = {
+    ("mistral-7b", "runtime", "c2"): "misprint: the table repeats the coefficient of tau_out"
+}
 # Which rows of Table 5.3 the thesis took from a fit with an intercept, though Table 5.2 has none.
 WITH_INTERCEPT = ("falcon-7b", "mistral-7b", "mixtral-8x7b")
 

@@ -126,7 +126,7 @@ class Prices:
 
     @property
     def accuracy_pct(self) -> FloatArray:
-        """`scores_pct` for a policy that needs all of them.
+        """`scores_pct`, shape (n, k), for a policy that needs all of them.
 
         Raises:
             InputError: a model has no score.

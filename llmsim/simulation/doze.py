@@ -39,7 +39,7 @@ class Doze:
         self._meters.idle_since_s[number] = now_s
 
     def rouse(self, number: int, now_s: float) -> float:
-        """When an idle instance can begin to work: now, or once it has woken."""
+        """When an idle instance can begin to work, s: now, or once it has woken."""
         states, meters = self._states, self._meters
         asleep_s = now_s - meters.idle_since_s[number] - states.keep_alive_s
         if asleep_s <= 0.0:

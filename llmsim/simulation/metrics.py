@@ -107,7 +107,7 @@ def wait_s(ledger: Ledger) -> FloatArray:
 
 
 def spread(values: FloatArray) -> dict[str, float | None]:
-    """Mean and percentiles of the values that are known; None where there are none."""
+    """Mean and percentiles of the values, shape (n,), that are known (not NaN); None where there are none."""
     known = values[~np.isnan(values)]
     if not len(known):
         return {"mean": None, **{f"p{rank}": None for rank in PERCENTILES}}
@@ -198,7 +198,7 @@ def states(
     """Seconds and joules by state, summed over instances; joules are None where they are not known.
 
     Args:
-        chosen: which instances count; None: all.
+        chosen: which instances count, shape (total instances,); None: all.
     """
     found: dict[str, Mapping[str, float | None]] = {}
     for name, (seconds, joules) in instances.states(horizon_s).items():

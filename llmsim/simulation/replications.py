@@ -34,12 +34,12 @@ class Interval:
 
     @property
     def low(self) -> float:
-        """Lower end."""
+        """Lower end, in the unit of the mean."""
         return self.mean - self.half_width
 
     @property
     def high(self) -> float:
-        """Upper end."""
+        """Upper end, in the unit of the mean."""
         return self.mean + self.half_width
 
     def __contains__(self, value: float) -> bool:
@@ -47,7 +47,7 @@ class Interval:
 
     @property
     def relative_half_width(self) -> float:
-        """Half-width over the mean."""
+        """Half-width as a share of the mean."""
         return self.half_width / abs(self.mean) if self.mean else math.inf
 
 

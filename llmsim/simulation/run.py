@@ -59,7 +59,7 @@ class Run:
 
 
 def admit(prices: Prices) -> tuple[IntArray, dict[str, IntArray]]:
-    """The queries that fit some deployment, and those that fit none, by reason.
+    """Numbers of the queries that fit some deployment, and of those that fit none, by reason.
 
     Raises:
         InputError: no query fits anywhere.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,7 +12,7 @@ from llmsim.curves.cost import BoolArray, FloatArray, IntArray
 
 # What an instance does when it is neither idle nor asleep; `serve` is work not told apart by phase.
 ACTIVITIES = ("serve", "prefill", "decode", "mixed", "wake")
-_CODE = {name: code for code, name in enumerate(ACTIVITIES)}
+_CODE: Mapping[str, int] = {name: code for code, name in enumerate(ACTIVITIES)}
 
 
 class Tape:
@@ -74,5 +75,5 @@ class Stretches:
     batch: IntArray
 
     def take(self, chosen: BoolArray) -> Stretches:
-        """The chosen rows."""
+        """The rows of a mask."""
         return Stretches(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})

@@ -66,7 +66,7 @@ class Window:
 
 
 def take(ledger: Ledger, chosen: BoolArray) -> Ledger:
-    """The chosen queries' rows; what the instances did stays whole."""
+    """The rows of the chosen queries, shape (n,); what the instances did stays whole."""
     columns = (
         "arrival_s",
         "deployment",

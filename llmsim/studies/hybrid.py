@@ -68,7 +68,7 @@ def with_host(prices: Prices, watts: Mapping[int, float]) -> Prices:
 
 
 def split(prices: Prices, small: BoolArray) -> Split:
-    """The figures of sending the marked queries to the small machine, and the others to the big one."""
+    """The figures of sending the marked queries, shape (n,), to the small machine and the rest to the big."""
     energy_j, runtime_s = prices.energy_j[prices.pair_of], prices.runtime_s[prices.pair_of]
     total_j = float(np.where(small, energy_j[:, SMALL], energy_j[:, BIG]).sum())
     alone_j = float(energy_j[:, BIG].sum())

@@ -50,7 +50,7 @@ def job(composed: DictConfig) -> float:
     except InputError as error:
         log.info("failed: %s", error)
         record = Record(number, overrides, FAILED, str(error))
-    except Exception as error:
+    except Exception as error:  # one run's bug must not lose the others
         log.exception("failed unexpectedly")
         said = (
             f"a bug in llmsim or a plug-in: {type(error).__name__}: {error}. Traceback: the run's llmsim.log."

@@ -169,7 +169,7 @@ def execute(common: Common, number: int, words: list[str]) -> JobReturn:
         common.context.callbacks.on_job_start(config=config, task_function=common.task)
         try:
             result.return_value, result.status = common.task(config), JobStatus.COMPLETED
-        except Exception as error:
+        except Exception as error:  # handed on in the result, as Hydra does
             result.return_value, result.status = error, JobStatus.FAILED
         common.context.callbacks.on_job_end(config=config, job_return=result)
     return result

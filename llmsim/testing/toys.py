@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from llmsim.specs.parameters import count_kv_bytes_per_token, count_parameters
 
 BATCH = 8
 # What each family has that the plainest, llama, has not.
-FAMILIES: dict[str, dict[str, Any]] = {
+FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "llama": {},
     "mistral": {"sliding_window_tokens": 12},
     "qwen2": {"qkv_bias": True, "tied_embeddings": True},

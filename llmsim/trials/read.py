@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from llmsim.trials.table import Trials
 FOLDER = Path(__file__).parents[1] / "data" / "measurements"
 # A count above this is a slip of the pen, not a measurement.
 MOST_COUNT = 10_000_000
-DTYPES: dict[str, Any] = {"text": np.str_, "int": np.int64, "float": np.float64, "bool": np.bool_}
-CHOICES = {"method": ("measured", "estimated"), "outcome": ("completed", "ended_early")}
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+DTYPES: Mapping[str, Any] = {"text": np.str_, "int": np.int64, "float": np.float64, "bool": np.bool_}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "method": ("measured", "estimated"),
+    "outcome": ("completed", "ended_early"),
+}
+_TRUTH: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 Reader = Callable[[str], Any]
 

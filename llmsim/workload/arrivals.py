@@ -25,7 +25,7 @@ class Arrivals(Protocol):
         ...
 
     def draw(self, count: int, rng: Generator) -> FloatArray:
-        """Arrival times of so many queries, seconds from the start, non-decreasing."""
+        """Arrival times of so many queries, seconds from the start, non-decreasing, shape (count,)."""
         ...
 
 

@@ -43,18 +43,18 @@ class Columns:
 
 
 def are_counts(values: FloatArray) -> bool:
-    """Whether every value is a possible number of tokens."""
+    """Whether every value, shape (n,), is a possible number of tokens."""
     in_range = (values >= 1) & (values <= MAX_TOKENS)  # False for NaN
     return bool(np.all(in_range & (values == np.floor(values))))
 
 
 def are_arrivals(values: FloatArray) -> bool:
-    """Whether every value is a possible arrival in seconds."""
+    """Whether every value, shape (n,), is a possible arrival in seconds."""
     return bool(np.all((values >= 0) & (values <= MAX_ARRIVAL_S)))
 
 
 def are_percentages(values: FloatArray) -> bool:
-    """Whether every value lies in [0, 100]."""
+    """Whether every value, shape (n,), lies in [0, 100]."""
     return bool(np.all((values >= 0) & (values <= 100)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from llmsim.errors import InputError
@@ -14,7 +14,7 @@ from llmsim.workload.header import Header, understand
 # How much of a file is looked at to tell text from other things.
 SNIFFED_BYTES = 65_536
 
-_OTHER_FORMATS = {
+_OTHER_FORMATS: Mapping[bytes, str] = {
     b"\x1f\x8b": "it is compressed (gzip); unpack it first",
     b"PK\x03\x04": "it is a ZIP archive or a spreadsheet; save the sheet as CSV",
     b"\xff\xfe": "it is UTF-16; save it as UTF-8",

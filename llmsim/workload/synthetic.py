@@ -40,7 +40,7 @@ class Lengths:
             raise InputError(f"{where}_cv={self.cv:g}: must be a finite number of at least 0.")
 
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """`count` independent lengths, tokens."""
+        """Independent lengths, tokens, shape (count,)."""
         sigma2 = math.log1p(self.cv**2)
         tokens = rng.lognormal(math.log(self.mean) - sigma2 / 2, math.sqrt(sigma2), count)
         return np.clip(np.rint(tokens), 1, self.maximum).astype(np.int64)

@@ -30,7 +30,7 @@ def weight_bytes(model: Model, precision: str) -> int:
 
 
 def dimensions_of(model: Model, max_tokens: int) -> Dimensions:
-    """What the passes of an architecture take."""
+    """The dimensions of an architecture's graph, for queries of at most so many tokens."""
     return Dimensions(
         layers=model.num_hidden_layers,
         heads=model.num_key_value_heads,

@@ -33,7 +33,7 @@ class Quantised:
 
 
 def quantise(matrix: NDArray[np.float32], bits: int) -> Quantised:
-    """The nearest matrix in so many bits: symmetric, the largest weight of a block on the outermost level."""
+    """The nearest matrix (outputs, inputs) in so many bits: symmetric, a block's largest weight outermost."""
     parts = [
         _levels(matrix[begin : begin + ROWS_AT_ONCE], bits) for begin in range(0, len(matrix), ROWS_AT_ONCE)
     ]

@@ -26,7 +26,7 @@ class Recompute:
         self._resident.hold(1, tokens, new=tokens)
 
     def generate(self, prompt: IntArray, tau_out: int) -> list[int]:
-        """Exactly tau_out tokens after a prompt."""
+        """Exactly tau_out tokens after a prompt of shape (tau_in,)."""
         ids = np.concatenate([prompt, np.zeros(tau_out, dtype=np.int64)])
         for place in range(len(prompt), len(ids)):
             self._resident.prefill([ids[:place]])()

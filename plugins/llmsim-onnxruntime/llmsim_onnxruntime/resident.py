@@ -45,11 +45,11 @@ class Dimensions:
     dtype: type[np.floating[Any]] = np.float32
 
     def cache_bytes(self, rows: int, tokens: int) -> int:
-        """Of the keys and values of so many rows."""
+        """Bytes of the keys and values of so many rows."""
         return 2 * self.layers * rows * self.heads * tokens * self.head_dim * np.dtype(self.dtype).itemsize
 
     def pass_bytes(self, rows: int, new: int, tokens: int) -> int:
-        """About what a pass over new tokens of each row holds besides."""
+        """About how many bytes a pass over new tokens of each row holds besides."""
         # Attention in fp32 goes by tiles (ONNX Runtime 1.32); otherwise all its scores may be held at once.
         scores = 0 if self.dtype is np.float32 else rows * self.query_heads * new * tokens
         each = 6 * max(self.hidden_size, self.query_heads * self.head_dim) + 3 * self.intermediate_size

@@ -12,7 +12,7 @@ MILLI, MICRO = 1e-3, 1e-6
 
 @dataclass(frozen=True)
 class Known:
-    """None or False where it is not known.
+    """What a vendor's library says of a GPU; None or False where it does not.
 
     Attributes:
         uuid: the GPU's identity.
