@@ -23,6 +23,7 @@ class LinearCurve:
     seconds_per_token: float | None = 0.01
 
     def cost(self, tau_in, tau_out):
+        """By tokens, prompt and answer alike; None where a rate is None."""
         tokens = (tau_in + tau_out).astype(float)
         energy = None if self.joules_per_token is None else self.joules_per_token * tokens
         return Cost(
@@ -35,6 +36,7 @@ class LinearCurve:
 
 
 def hardware(name="box", **changes) -> Hardware:
+    """A node of one device, 100 W busy and 10 W idle, unless changed."""
     facts = {
         "title": name, "device": "device", "kind": "gpu", "devices_per_node": 1, "peak_tflops": 1.0,
         "peak_dtype": "bf16", "bandwidth_gb_s": 1.0, "tdp_w": 100.0, "energy_scope": "GPU boards",
@@ -66,6 +68,7 @@ def deployment(
 
 
 def queries(tau_in, tau_out, arrival_s=None, accuracy_pct=None) -> Queries:
+    """Queries that all arrive at 0 unless said; arrays or lists of equal length."""
     n = len(tau_in)
     arrival = np.zeros(n) if arrival_s is None else np.asarray(arrival_s, dtype=float)
     return Queries(

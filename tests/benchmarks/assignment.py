@@ -59,6 +59,7 @@ class Passes:
     token_s: float
 
     def cost(self, tau_in, tau_out):
+        """Without a KV cache: a pass a token, over everything before it."""
         passes = tau_out.astype(np.float64)
         tokens = passes * tau_in + passes * (passes + 1) / 2
         return Cost(

@@ -22,12 +22,14 @@ class AffineCosts:
     limit_w: float = 440.0
 
     def prefill(self, tokens, past=()):
+        """As in `llmsim.backends.phase.PhaseCosts`: seconds and joules of a pass."""
         squares = sum(count * count for count in tokens)
         squares += 2 * sum(count * old for count, old in zip(tokens, past, strict=False))
         size = (len(tokens), sum(tokens), squares)
         return _total(self.prefill_s, size), _total(self.prefill_j, size)
 
     def steps(self, max_batch):
+        """As in `llmsim.backends.phase.PhaseCosts`: a step of 0 to `max_batch` queries."""
         seconds, joules = self.decode_s, self.decode_j
         return [
             (
@@ -49,10 +51,12 @@ class SparingCosts(AffineCosts):
     budget: Budget = field(default_factory=lambda: Budget(most_j=3.0, limit_w=440.0))
 
     def prefill(self, tokens, past=()):
+        """On end: the power limit holds joules down, and nothing is to spare."""
         seconds, joules = super().prefill(tokens, past)
         return seconds, min(joules, self.limit_w * seconds)
 
     def spared(self, tokens, spare_j):
+        """Full clocks for as much of the pass as its joules above the limit can be paid for."""
         seconds, joules = self.prefill(tokens)
         quick_s, dear_j = 0.8 * seconds, 1.05 * joules
         above_j = dear_j - self.limit_w * quick_s

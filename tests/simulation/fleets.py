@@ -28,6 +28,7 @@ def play_continuous(queries, predicted, costs, limits, instances, dispatch="join
     station = ContinuousStation(Hall(Floor(clock, traffic, book), costs, limits, meters), dispatch)
 
     def send(query):
+        """A length that is predicted at the arrival is written down then, as a router does."""
         if at_arrival:
             book.predicted[query] = predicted[query]
         station.arrive(query)

@@ -29,6 +29,7 @@ class Queue:
     load: float
 
     def tokens(self, n, rng):
+        """Lengths of n queries, shape (n,), which make the service what it is said to be."""
         if self.service == "deterministic":
             return np.full(n, MEAN_TOKENS)
         if self.service == "two lengths":

@@ -155,6 +155,7 @@ class Instance:
         self.next_s = now_s + (seconds + step_s)
 
     def admit(self, now_s):
+        """Let in who waits, first come first served, while batch and memory allow; those who entered."""
         entered = []
         if not self.waiting:
             return entered
@@ -176,6 +177,7 @@ class Instance:
         return entered
 
     def make_room(self):
+        """Preempt the youngest until the next step fits in memory."""
         while self.blocks_for_next_step() > self.limits.kv_blocks:
             youngest = self.batch.pop()
             if youngest in self.ahead:
@@ -185,12 +187,14 @@ class Instance:
             self.stretch = None
 
     def blocks_at_admission(self, query):
+        """Blocks of prompt and next token, or of prompt and predicted answer."""
         tokens = query.tau_in + query.generated + 1
         if self.limits.kv == "reserve":
             tokens = max(tokens, query.tau_in + query.predicted)
         return min(self.blocks(tokens), self.limits.kv_blocks)
 
     def blocks_for_next_step(self):
+        """Blocks that the batch needs to take one more step."""
         return sum(max(query.own_blocks, self.blocks(query.tau_in + query.generated)) for query in self.batch)
 
     def blocks(self, tokens):

@@ -24,6 +24,7 @@ def play(queries, serve, instances, max_batch, wait_s, shared):
     upcoming, now_s = 0, -inf
 
     def load(index):
+        """Queries waiting at an instance and served by it now."""
         ends = [query for query in serving[index] if rows[2, query] > now_s]
         return len(queues[index]) + len(ends)
 

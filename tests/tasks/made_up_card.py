@@ -67,6 +67,7 @@ class CardEngine(Metronome):
         return scale * (1.0 + self.noise * self.rng.normal())
 
     def serve(self, tau_in, tau_out):
+        """What the curves say of a batch, times factor and noise; the pot has its joules."""
         took, drawn = self.told.serve(tau_in, tau_out), self._drawn(self.factor)
         Pot.spent_j = took.energy_j * drawn
         return Advance(took.runtime_s * drawn, took.first_token_s * drawn, None)
@@ -78,6 +79,7 @@ class CardEngine(Metronome):
         return self._told(super().decode(instance, most_steps, until_s))
 
     def _told(self, work):
+        """An iteration's work with noise; the pot has its joules, and the meter tells them."""
         drawn = self._drawn()
         Pot.spent_j = work.energy_j * drawn
         return Work(work.runtime_s * drawn, None, work.steps)

@@ -65,6 +65,7 @@ def _lengths():
 
 
 def _rotated(node, model):
+    """A node as exporters write it: attention in fp16, rotary positions as nodes before it."""
     if node.op_type != "GroupQueryAttention":
         return [node]
     at, mixed = node.name, node.output[0]
