@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.cost import IntArray
+from llmsim.curves.form import FloatArray
 
 NAMES: Mapping[str, str] = {
     "C(tau_in)": "tau_in",

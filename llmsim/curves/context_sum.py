@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.cost import IntArray
+from llmsim.curves.form import FloatArray
 
 # Longest context a curve is asked for: beyond it the table of prefix sums would not fit.
 LONGEST_TOKENS = 2**24

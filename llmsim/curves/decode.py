@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsim.curves.experts import START_MISS, experts_of, floor_of
-from llmsim.curves.form import KILO, Design, FloatArray, IntArray, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, InputArray, Parameter, linear_start
 from llmsim.curves.smooth_max import smooth_max
 
 START_OVERLAP = 0.05
@@ -57,7 +57,7 @@ class Decode:
         )
         return (*dense, *experts_of("{y}/step")) if self.routed else dense
 
-    def design(self, *inputs: IntArray) -> DecodeDesign:
+    def design(self, *inputs: InputArray) -> DecodeDesign:
         """The form at (batch, total context in tokens)."""
         batch, context = (np.asarray(x, dtype=np.float64) for x in inputs)
         return DecodeDesign(batch, context / KILO, self.sharpness, self.routed)

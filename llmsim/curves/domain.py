@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.cost import BoolArray
-from llmsim.curves.form import IntArray
+from llmsim.curves.cost import BoolArray, IntArray
 
 
 @dataclass(frozen=True)

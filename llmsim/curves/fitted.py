@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from llmsim.curves.form import FloatArray, Form, IntArray
+from llmsim.curves.form import FloatArray, Form, InputArray
 
 # Queries predicted at a time: their tables then stay in the processor's cache.
 CHUNK = 65_536
@@ -32,7 +32,7 @@ class Fitted:
     scatter: float
     report: str = ""
 
-    def predict(self, *inputs: IntArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, *inputs: InputArray) -> tuple[FloatArray, FloatArray]:
         """Predictions and the standard error of a new trial, each of shape (n,)."""
         n = len(inputs[0])
         value, error = np.empty(n), np.empty(n)
@@ -48,11 +48,11 @@ class Fitted:
             error[part] = np.sqrt(np.einsum("ij,ij->i", along, along) + scatter**2)
         return value, error
 
-    def value(self, *inputs: IntArray) -> FloatArray:
+    def value(self, *inputs: InputArray) -> FloatArray:
         """Predictions without their errors, shape (n,)."""
         return self.form.design(*inputs).evaluate(self.theta)[0]
 
-    def interval(self, *inputs: IntArray, level: float = 0.9) -> tuple[FloatArray, FloatArray]:
+    def interval(self, *inputs: InputArray, level: float = 0.9) -> tuple[FloatArray, FloatArray]:
         """Lower and upper end of the prediction interval of a new trial, each of shape (n,).
 
         Args:

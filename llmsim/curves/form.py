@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[Any]
+# What a form is a function of: counts of tokens and queries, means of them, and seconds; each of shape (n,).
+InputArray = NDArray[Any]
 
 # Tokens in a kilotoken, the unit of context in every form: it keeps parameters of like size.
 KILO = 1000.0
@@ -72,7 +73,7 @@ class Form(Protocol):
         """The parameters, in the order of every theta."""
         ...
 
-    def design(self, *inputs: IntArray) -> Design:
+    def design(self, *inputs: InputArray) -> Design:
         """The form at the given points, each input of shape (n,)."""
         ...
 

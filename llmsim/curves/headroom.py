@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmsim.curves.cost import BoolArray, IntArray
 from llmsim.curves.fitted import Fitted
-from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.form import FloatArray
 from llmsim.curves.phase_energy import BELOW_LIMIT
 from llmsim.curves.prefill import Prefill
 from llmsim.curves.validate import LeftOut
@@ -216,7 +217,7 @@ class Generations:
         seconds, joules = self.predicted(headroom)
         return seconds / self.measured_s - 1, joules / self.measured_j - 1
 
-    def take(self, rows: IntArray) -> Generations:
+    def take(self, rows: BoolArray | IntArray) -> Generations:
         """Those of a mask or of indices."""
         return Generations(**{name: values[rows] for name, values in vars(self).items()})
 

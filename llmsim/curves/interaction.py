@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.form import Design, FloatArray, IntArray, LinearDesign, Parameter
+from llmsim.curves.form import Design, FloatArray, InputArray, LinearDesign, Parameter
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Interaction:
             Parameter("a2", "{y}/token^2", -inf, inf),
         )
 
-    def design(self, *inputs: IntArray) -> LinearDesign:
+    def design(self, *inputs: InputArray) -> LinearDesign:
         """The three terms at (tau_in, tau_out)."""
         tau_in, tau_out = (np.asarray(x, dtype=np.float64) for x in inputs)
         return LinearDesign(np.column_stack([tau_in, tau_out, tau_in * tau_out]))

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from llmsim.curves.cost import IntArray
 from llmsim.curves.fitted import Fitted
-from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.form import FloatArray
 from llmsim.curves.phase_energy import DecodeEnergy
 
 Joules = tuple[FloatArray, FloatArray]  # and the standard error of a new trial

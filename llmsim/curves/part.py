@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from llmsim.curves import fitting
+from llmsim.curves.cost import IntArray
 from llmsim.curves.fitted import Fitted
-from llmsim.curves.form import FloatArray, Form, IntArray
+from llmsim.curves.form import FloatArray, Form, InputArray
 from llmsim.curves.select import refuse_unfit
 from llmsim.curves.validate import LeftOut, leave_out
 from llmsim.errors import InputError
@@ -55,12 +56,12 @@ class Sample:
             did not see it; None: no input was measured.
     """
 
-    inputs: Sequence[IntArray]
+    inputs: Sequence[InputArray]
     measured: FloatArray
     cells: IntArray
     unit: str
     what: str
-    unseen: Sequence[IntArray] | None = None
+    unseen: Sequence[InputArray] | None = None
 
 
 def fit_part(form: Form, sample: Sample) -> Part:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.cost import BoolArray, Cost
+from llmsim.curves.cost import BoolArray, Cost, IntArray
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
-from llmsim.curves.form import FloatArray, IntArray
+from llmsim.curves.form import FloatArray
 from llmsim.curves.headroom import Headroom, work_bound
 from llmsim.curves.joules import Pass, PhaseJoules, Steps
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmsim.curves.cost import IntArray
 from llmsim.curves.experts import reached
-from llmsim.curves.form import KILO, Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, InputArray, LinearDesign, Parameter, linear_start
 
 # Rows that matrix units take at once: a pass over fewer tokens does as much.
 TILE_TOKENS = 16
@@ -43,7 +44,7 @@ class PhaseEnergy:
             Parameter("query", "{y}/step/query"),
         )
 
-    def design(self, *inputs: IntArray) -> LinearDesign:
+    def design(self, *inputs: InputArray) -> LinearDesign:
         """The form at (prompt tokens, steps, steps*batch)."""
         tokens, steps, query_steps = (np.asarray(x, dtype=np.float64) for x in inputs)
         return LinearDesign(np.column_stack([tokens / KILO, steps, query_steps]))
@@ -111,7 +112,7 @@ class DecodeEnergy(Limited):
             Parameter("limit", "{y}/s"),
         )
 
-    def design(self, *inputs: IntArray) -> LimitedDesign:
+    def design(self, *inputs: InputArray) -> LimitedDesign:
         """The form at (batch, total context in tokens, seconds of the step)."""
         batch, context, seconds = (np.asarray(x, dtype=np.float64) for x in inputs)
         routed = [] if self.miss is None else [reached(self.miss, batch)[0]]
@@ -144,7 +145,7 @@ class PrefillEnergy(Limited):
             Parameter("limit", "{y}/s"),
         )
 
-    def design(self, *inputs: IntArray) -> LimitedDesign:
+    def design(self, *inputs: InputArray) -> LimitedDesign:
         """The form at (sum of tokens, sum of tokens^2 + 2*tokens*past, seconds of the pass)."""
         tokens, squares, seconds = (np.asarray(x, dtype=np.float64) for x in inputs)
         rows = np.maximum(tokens, TILE_TOKENS)

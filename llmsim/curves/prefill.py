@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.form import KILO, Design, FloatArray, IntArray, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, InputArray, Parameter, linear_start
 from llmsim.curves.smooth_max import smooth_max
 
 START_SHARPNESS = 3.0
@@ -62,7 +62,7 @@ class Prefill:
             return found
         return (*found, Parameter("launch", "{y}/pass"), Parameter("sharpness", "1", 1.0, self.sharpest))
 
-    def design(self, *inputs: IntArray) -> PrefillDesign:
+    def design(self, *inputs: InputArray) -> PrefillDesign:
         """The form at (prompts, sum of tokens, sum of tokens^2 + 2*tokens*past)."""
         prompts, tokens, squares = (np.asarray(x, dtype=np.float64) for x in inputs)
         work = np.column_stack([prompts, tokens / KILO, squares / KILO**2])

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.cost import Cost
+from llmsim.curves.cost import Cost, IntArray
 from llmsim.curves.domain import Domain
 from llmsim.curves.fitted import Fitted
-from llmsim.curves.form import IntArray
 
 
 @dataclass(frozen=True)

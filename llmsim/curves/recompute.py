@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsim.curves.form import KILO, Design, FloatArray, IntArray, LinearDesign, Parameter, linear_start
+from llmsim.curves.form import KILO, Design, FloatArray, InputArray, LinearDesign, Parameter, linear_start
 from llmsim.errors import InputError
 
 # Beyond these a relative error is as small as rounding, or bounds nothing.
@@ -55,7 +55,7 @@ class Recompute:
             Parameter("quadratic", "{y}/pass/kilotoken^2"),
         )
 
-    def design(self, *inputs: IntArray) -> LinearDesign:
+    def design(self, *inputs: InputArray) -> LinearDesign:
         """The three sums at (tau_in, tau_out)."""
         tau_in, tau_out = (np.asarray(x, dtype=np.float64) for x in inputs)
         first, n = tau_in / KILO, tau_out

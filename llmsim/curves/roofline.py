@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsim.curves.context_sum import ContextSum
-from llmsim.curves.form import KILO, FloatArray, IntArray, Parameter
+from llmsim.curves.form import KILO, FloatArray, InputArray, Parameter
 from llmsim.curves.recompute import Recompute, check_robust_scale
 from llmsim.curves.smooth_max import smooth_max
 from llmsim.errors import InputError
@@ -59,7 +59,7 @@ class Roofline:
             Parameter("sharpness", "1", 1.0, self.sharpest),
         )
 
-    def design(self, *inputs: IntArray) -> ContextSum:
+    def design(self, *inputs: InputArray) -> ContextSum:
         """The form at (tau_in, tau_out)."""
         tau_in, tau_out = inputs
         return ContextSum(self.step, 3, tau_in, tau_out)

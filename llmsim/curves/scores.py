@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from llmsim.curves.choice import choose
+from llmsim.curves.cost import IntArray
 from llmsim.curves.fitted import Fitted
-from llmsim.curves.form import IntArray
+from llmsim.curves.form import InputArray
 from llmsim.curves.forms import build
 from llmsim.curves.negative import negative
 from llmsim.curves.phase_check import checks
@@ -98,7 +99,7 @@ def _phases(trials: Trials, rows: Trials) -> Iterator[dict[str, Any]]:
     phased = Phased.of(rows)
     batch, tokens = (axis.ravel() for axis in np.meshgrid(2 ** np.arange(8), _lengths()))
     passes = batch, batch * tokens, batch * tokens**2
-    grids: dict[str, tuple[IntArray, ...]] = {
+    grids: dict[str, tuple[InputArray, ...]] = {
         "prefill": passes,
         "decode": (batch, batch * tokens),
         "energy": (batch * tokens, tokens, batch * tokens),
@@ -154,6 +155,6 @@ def _query_grid() -> tuple[IntArray, IntArray]:
     return tau_in.ravel(), tau_out.ravel()
 
 
-def _negative(fitted: Fitted, *inputs: IntArray) -> int:
+def _negative(fitted: Fitted, *inputs: InputArray) -> int:
     """How many predictions at these inputs are below zero."""
     return negative(fitted.predict(*inputs)[0]).count

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsim.curves.cost import IntArray
 from llmsim.curves.fitting import refit, uncertainty
-from llmsim.curves.form import Design, FloatArray, Form, IntArray
+from llmsim.curves.form import Design, FloatArray, Form
 
 LEVEL = 0.90  # of the prediction intervals
 Z = 1.6448536269514722  # half-width of a normal interval of that level, in standard deviations
