@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from llmsim.backends import BACKENDS
 from llmsim.config import Config
 from llmsim.errors import InputError
-from llmsim.measurement import METERS, design
+from llmsim.measurement import design
 from llmsim.measurement.campaign import Campaign, Pace, Progress, Subject
 from llmsim.measurement.cell import Bench, Cell, OutOfMemory
 from llmsim.measurement.contract import Meter
@@ -30,6 +29,7 @@ from llmsim.specs.hardware import Hardware
 from llmsim.specs.model import Model
 from llmsim.specs.target import Target
 from llmsim.tasks.fit import Fit, Fitting
+from llmsim.tasks.meters import least_window_s, open_meters, power_cap
 from llmsim.trials.schema import NAMES
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ class Characterize:
     ) -> Characterization:
         """Measure the cells that the journal lacks, with idle power before and after the model is loaded."""
         meters, notes = open_meters(config, backend)
-        window_s = max([self.window_s, *(_least_window_s(meter) for meter in meters)])
+        window_s = max([self.window_s, *(least_window_s(meter) for meter in meters)])
         if window_s > self.window_s:
             notes.append(f"Windows are {window_s:.1f} s long: the meter moves too seldom for shorter ones.")
         subject = self._subject(target, meters)
@@ -242,32 +242,10 @@ class Characterize:
             model=target.model.trials_name,
             n_devices=target.n_devices,
             precision=target.precision,
-            power_cap=_power_cap(meters),
+            power_cap=power_cap(meters),
             kv_cache=target.kv_cache,
             source="characterize",
         )
-
-
-def open_meters(config: Config, backend: Any = None) -> tuple[list[Meter], list[str]]:
-    """The chosen meter where it can be read, or else none, with the reason.
-
-    Args:
-        backend: what will run; where it knows its GPUs, no other is read, and where it says that its work is
-            `elsewhere`, none of this host's meters is.
-    """
-    if getattr(backend, "elsewhere", False):
-        return [], [
-            "Energy is absent: the work is done elsewhere, and the meters of this host do not see it."
-        ]
-    meter: Meter = METERS.build(config.meter)
-    if hasattr(backend, "gpu_uuids") and hasattr(meter, "only"):
-        meter.only(backend.gpu_uuids())
-    reason = meter.unavailable()
-    if reason is None:
-        return [meter], []
-    note = f"Energy is absent: meter={config.meter.get('name')}: {reason}."
-    log.warning("%s", note)
-    return [], [note]
 
 
 def write_trials(trials: list[Record], path: Path) -> None:
@@ -291,12 +269,6 @@ def _fitted(found: Characterization, config: Config) -> Characterization:
             note = f"No curve yet: {str(error).replace(str(path), 'the trials')}"
             return dataclasses.replace(found, notes=[*found.notes, note])
     return dataclasses.replace(found, fitting=fitting)
-
-
-def _least_window_s(meter: Meter) -> float:
-    """The shortest window of a meter, s; 0 where it takes any."""
-    least: Callable[[], float] = getattr(meter, "least_window_s", float)
-    return least()
 
 
 def _one(group: str, chosen: dict[str, Any]) -> str:
@@ -327,16 +299,6 @@ def opened(backend: Any, target: Target) -> Bench:
     except OutOfMemory as error:
         raise InputError(f"{target.model.name} does not fit the memory: {error}") from error
     return bench
-
-
-def _power_cap(meters: list[Meter]) -> str:
-    """'none' where boards run at the limit they came with, else watts."""
-    for meter in meters:
-        for item in getattr(meter, "describe", list)():
-            limit, usual = item.get("power_limit_w"), item.get("default_power_limit_w")
-            if limit is not None and usual is not None and limit != usual:
-                return f"{limit:g}"
-    return "none"
 
 
 def _idle(meters: list[Meter], journal: Journal, state: str) -> list[str]:

@@ -24,7 +24,7 @@ from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
 from llmsim.measurement.windows import Windows, overhead
 from llmsim.simulation.run import Run
 from llmsim.simulation.tape import Tape
-from llmsim.tasks.characterize import open_meters
+from llmsim.tasks.meters import open_meters
 from llmsim.tasks.own import Own, own_of, require_together
 
 log = logging.getLogger(__name__)

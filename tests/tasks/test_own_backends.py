@@ -19,7 +19,7 @@ from llmsim.measurement import METERS
 from llmsim.measurement.contract import Reading
 from llmsim.measurement.grouped import Grouped
 from llmsim.tasks import measuring
-from llmsim.tasks.characterize import open_meters
+from llmsim.tasks.meters import open_meters
 from tests.measurement.made_up import TableEngine
 from tests.measurement.test_grouped import Desk
 from tests.measurement.test_recorded import Broken
