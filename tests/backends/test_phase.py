@@ -15,7 +15,7 @@ from llmsim.curves.decode import Decode
 from llmsim.curves.joules import JoulesApart, over_limit
 from llmsim.curves.phase_energy import DecodeEnergy, PrefillEnergy
 from llmsim.curves.prefill import Prefill
-from llmsim.curves.synthetic_phase import exact, synthetic_phase
+from tests.synthetic_phase import exact, synthetic_phase
 
 CURVE = synthetic_phase()
 

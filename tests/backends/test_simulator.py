@@ -12,9 +12,9 @@ from llmsim.backends import BACKENDS
 from llmsim.backends.contract import PhaseEngine
 from llmsim.backends.simulator import PhaseCurveEngine, QueryEngine, Simulator
 from llmsim.curves.cost import Cost
-from llmsim.curves.synthetic_phase import synthetic_phase
 from llmsim.errors import InputError
 from tests.builders import LinearCurve, deployment
+from tests.synthetic_phase import synthetic_phase
 
 CURVE = synthetic_phase()
 DEPLOYMENT = deployment()

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/simulation.py --discipline continuous --queries 19366 --instances 8 --speed 4
 
-One deployment of a made-up 8B model on a made-up device (`llmsim.curves.synthetic_phase`: 128k context, batch
+One deployment of a made-up 8B model on a made-up device (`tests/synthetic_phase.py`: 128k context, batch
 256). Queries are the Azure 2023 conversation trace, as often as needed, with the load of an instance that 8
 instances have under the trace at `--speed` times its own.
 """
@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 
 from llmsim.backends.simulator import Simulator  # noqa: E402
-from llmsim.curves.synthetic_phase import CONTEXT_TOKENS, MAX_BATCH, synthetic_phase  # noqa: E402
 from llmsim.fleet.deployment import Deployment  # noqa: E402
 from llmsim.fleet.prices import price  # noqa: E402
 from llmsim.fleet.serving import Serving  # noqa: E402
@@ -35,6 +34,7 @@ from llmsim.workload.settings import shipped_path  # noqa: E402
 from llmsim.workload.trace import read_trace  # noqa: E402
 from tests import builders  # noqa: E402
 from tests.simulation import reference, reference_batches  # noqa: E402
+from tests.synthetic_phase import CONTEXT_TOKENS, MAX_BATCH, synthetic_phase  # noqa: E402
 
 POLICIES = {"least_loaded": "join_shortest", "round_robin": "round_robin", "shared": "shared"}
 TRACE_INSTANCES = 8

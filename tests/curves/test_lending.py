@@ -12,8 +12,8 @@ from llmsim.curves.joules import JoulesApart
 from llmsim.curves.lending import with_headroom
 from llmsim.curves.phase_energy import PrefillEnergy
 from llmsim.curves.prefill import Prefill
-from llmsim.curves.synthetic_phase import exact, synthetic_phase
 from tests.builders import LinearCurve, hardware
+from tests.synthetic_phase import exact, synthetic_phase
 
 LENT = {"seconds": 0.8, "joules": 1.15, "budget_j": 24.0}
 NODE = hardware(headroom=LENT, headroom_source="made up")

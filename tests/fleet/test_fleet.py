@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from llmsim.config import load_config
 from llmsim.curves.library import FittedCurve, NoCurve
-from llmsim.curves.synthetic_phase import synthetic_phase
 from llmsim.errors import InputError
 from llmsim.fleet.fleet import MOST_INSTANCES, FleetSpec, build
 from llmsim.fleet.serving import Serving
 from tests import builders
 from tests.builders import LinearCurve
+from tests.synthetic_phase import synthetic_phase
 
 # Descriptions do not change: laws of many examples need not read them anew.
 hardware, model = cache(builders.hardware), cache(builders.model)

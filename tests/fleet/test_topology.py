@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsim.backends.simulator import Simulator
-from llmsim.curves.synthetic_phase import synthetic_phase
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import price
@@ -20,6 +19,7 @@ from llmsim.fleet.topology import ROUTER, TopologySpec, build_graph, connect
 from llmsim.simulation.driver import follow, play
 from llmsim.specs.target import Target
 from tests import builders
+from tests.synthetic_phase import synthetic_phase
 
 SPEC = TopologySpec(
     nodes_per_rack=2,

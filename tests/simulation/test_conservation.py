@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsim.backends.simulator import Simulator
-from llmsim.curves.synthetic_phase import synthetic_phase
 from llmsim.errors import InputError
 from llmsim.fleet.deployment import Deployment
 from llmsim.fleet.prices import price
@@ -23,6 +22,7 @@ from llmsim.simulation.tape import Tape
 from llmsim.simulation.timeline import STATES, fill, series
 from llmsim.specs.target import Target
 from tests import builders
+from tests.synthetic_phase import synthetic_phase
 
 CURVE = synthetic_phase()
 
