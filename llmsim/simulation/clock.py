@@ -7,30 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from simpy.core import Environment
-from simpy.events import NORMAL, URGENT, Event
+from simpy.events import NORMAL, URGENT
 
-Callback = Callable[[Event], None]
 Ring = Callable[["Alarm"], None]
 
 
 class Clock(Environment):
-    """A SimPy environment on which a callback can be set for an absolute time.
-
-    `Environment.timeout` takes a delay, so an event lands at `now + (time - now)`, which can differ from
-    `time` in the last bit: two events of one instant would then swap. Here both land on the same float.
-    """
-
-    def call_at(self, time_s: float, callback: Callback, first: bool = False) -> None:
-        """Run `callback` at `time_s`; with `first`, before the ordinary events of that instant.
-
-        Args:
-            time_s: absolute seconds, not before `now`.
-        """
-        event = Event(self)
-        event._ok = True
-        event._value = None
-        event.callbacks.append(callback)
-        heapq.heappush(self._queue, (time_s, URGENT if first else NORMAL, next(self._eid), event))
+    """A SimPy environment on whose calendar an `Alarm` can be put."""
 
     @property
     def scheduled(self) -> int:
@@ -41,11 +24,18 @@ class Clock(Environment):
 
 
 class Alarm:
-    """An event that can be set again and again, also while it is already set for another time.
+    """An event at an absolute time, which can be set again and again, also while it is set for another.
+
+    `Environment.timeout` takes a delay, so an event lands at `now + (time - now)`, which can differ from
+    `time` in the last bit: two events of one instant would then swap. Alarms of one time land on one float.
 
     SimPy's own events happen once and take their callbacks with them; a simulation of millions of boundaries
     would spend its time making them. This has of an event what SimPy's loop asks for. Whoever is called at a
     ring must `rearm` before setting it again.
+
+    Args:
+        ring: called with the alarm.
+        first: whether it rings before the ordinary events of its instant.
 
     Attributes:
         callbacks: called by SimPy, which then forgets them.
