@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from llmsim.report import figures, labels
 from llmsim.report.figures import ENERGY, Ladder, Scale
+from llmsim.report.folding import folded
 from llmsim.report.palette import IDLE, POLICY, Palette, single_model
 from llmsim.report.sheet import Row, policy_label
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +61,9 @@ def by_deployment(figure: Figure, summary: Row, palette: Palette) -> tuple[str, 
     known = {label: row for label, row in rows.items() if row.get("energy_active_j") is not None}
     if not known:
         return None
-    figure.set_figheight(1.45 + 0.34 * len(known))
-    start = 0.02 + (labels.text_width_in(known) + 0.1) / figure.get_figwidth()
+    names = [folded(label) for label in known]
+    figure.set_figheight(1.45 + labels.row_in(names, 0.34) * len(known))
+    start = 0.02 + (labels.text_width_in(names) + 0.1) / figure.get_figwidth()
     swatches = [_swatch(palette.colour(name)) for name in palette.shown]
     top = labels.legend_on_top(figure, swatches, palette.shown, start)
     bottom, height = 0.62 / figure.get_figheight(), 1 - (top + 0.72) / figure.get_figheight()
@@ -74,7 +77,7 @@ def by_deployment(figure: Figure, summary: Row, palette: Palette) -> tuple[str, 
             right.barh(y, row["energy_idle_j"] / scales[1].factor, height=0.62, color=IDLE)
     for axes, values, scale in ((left, active, scales[0]), (right, idle, scales[1])):
         _bars(axes, values, scale)
-    left.set_yticks(range(len(known)), list(known))
+    left.set_yticks(range(len(known)), names)
     left.get_yticklabels()[0].set_fontweight("bold")
     right.set_yticks([])
     left.set_xlabel(f"active energy ({scales[0].unit})")
@@ -112,6 +115,7 @@ def _frame(axes: Axes, points: list[Point]) -> None:
     axes.set_xlim(min(xs) - 0.10 * room, max(xs) + 0.12 * room)
     if min(ys) > 0 and max(ys) / min(ys) > 30:
         axes.set_yscale("log")
+        plain_ticks(axes.yaxis)
         axes.set_ylim(min(ys) / 1.6, max(ys) * 1.6)
     else:
         axes.set_ylim(0, max(ys) * 1.12 or 1.0)
