@@ -135,7 +135,7 @@ def _even(low: float, high: float) -> Iterator[list[float]]:
     """Even steps from `low` to `high`, ever fewer."""
     from matplotlib.ticker import MaxNLocator
 
-    for most in range(EVEN, 0, -1):
+    for most in range(EVEN + 2, 0, -1):  # the ends take part of what the locator counts
         ticks = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         within = [float(tick) for tick in ticks if low <= tick <= high]
         if len(within) <= EVEN:
