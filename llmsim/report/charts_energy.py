@@ -43,6 +43,8 @@ def trade_off(figure: Figure, summary: Row, palette: Palette) -> tuple[str, str]
             markersize=9 if best else 7, markeredgecolor="white", zorder=4 if best else 3,
         )  # fmt: skip
     _frame(axes, list(points.values()))
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.set_xlabel("accuracy (%, token-weighted)")
     axes.set_ylabel(f"active energy per served query ({scale.unit})")
     names = [single_model(label, palette.deployments) or label for label in points]
@@ -115,7 +117,6 @@ def _frame(axes: Axes, points: list[Point]) -> None:
     axes.set_xlim(min(xs) - 0.10 * room, max(xs) + 0.12 * room)
     if min(ys) > 0 and max(ys) / min(ys) > 30:
         axes.set_yscale("log")
-        plain_ticks(axes.yaxis)
         axes.set_ylim(min(ys) / 1.6, max(ys) * 1.6)
     else:
         axes.set_ylim(0, max(ys) * 1.12 or 1.0)

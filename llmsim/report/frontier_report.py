@@ -11,6 +11,7 @@ from llmsim.policies.frontier import Frontier
 from llmsim.report import figures, labels
 from llmsim.report.figures import ENERGY
 from llmsim.report.grid import Grid
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +43,8 @@ def chart(figure: Figure, points: Frontier, summary: Mapping[str, Any]) -> tuple
     axes.margins(0.08, 0.1)
     axes.set_xlabel("accuracy (%, token-weighted)")
     axes.set_ylabel(f"predicted active energy ({scale.unit})")
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # final, as placing labels needs them
     corners = np.linspace(0, len(energy) - 1, _CORNERS).astype(int)
     line = list(zip(points.accuracy_pct[corners].tolist(), energy[corners].tolist(), strict=True))

@@ -96,7 +96,8 @@ def _scatter(
     energies = [point.energy_j for _, point in placed]
     if min(energies) > 0 and max(energies) / min(energies) > 30:
         axes.set_yscale("log")
-        plain_ticks(axes.yaxis)
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # final, as placing labels needs them
     named = placed if len(placed) <= _MOST_NAMED else [item for item in placed if item[1].run in numbers]
     if len(named) <= _MOST_NAMED:

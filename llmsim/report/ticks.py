@@ -1,9 +1,9 @@
-"""Ticks of logarithmic axes: plain numbers that never stand on each other."""
+"""Ticks of axes: plain numbers that never stand on each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ GAP = 0.8  # between two labels, over the size of the type
 
 
 def plain_ticks(axis: Axis) -> None:
-    """Whole numbers and decimals on an axis instead of powers of ten.
+    """Whole numbers and decimals on an axis instead of powers of ten; those that have room beside each other.
 
     A logarithmic one has the densest of a decade's steps whose labels have room, or even steps where it is
     too short for those. Limits and size may still change: ticks are chosen when it is drawn.
@@ -35,6 +35,7 @@ def plain_ticks(axis: Axis) -> None:
     from matplotlib.ticker import (
         FuncFormatter,
         LogLocator,
+        MaxNLocator,
         NullFormatter,
         NullLocator,
         SymmetricalLogLocator,
@@ -42,14 +43,20 @@ def plain_ticks(axis: Axis) -> None:
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
     scale = axis.get_scale()
-    if scale not in ("log", "symlog"):
-        return
     upright = axis is axis.axes.yaxis
     size = FontProperties(size=rcParams["ytick.labelsize" if upright else "xtick.labelsize"])
     size_pt = size.get_size_in_points()
 
+    class Even(MaxNLocator):
+        """Where the ticks of a linear axis are."""
+
+        def tick_values(self, vmin: float, vmax: float) -> Any:
+            low, high = min(vmin, vmax), max(vmin, vmax)
+            have_room = _room(axis, low, high, size_pt)
+            return np.array(next(filter(have_room, _even(low, high, MOST)), [low]))
+
     class Log(LogLocator):
-        """Where the ticks are."""
+        """Where the ticks of a logarithmic axis are."""
 
         def tick_values(self, vmin: float, vmax: float) -> Any:
             return np.array(_chosen(axis, min(vmin, vmax), max(vmin, vmax), size_pt))
@@ -66,6 +73,9 @@ def plain_ticks(axis: Axis) -> None:
         def tick_values(self, vmin: float, vmax: float) -> Any:
             return np.array(_chosen(axis, min(vmin, vmax), max(vmin, vmax), size_pt))
 
+    if scale == "linear":
+        axis.set_major_locator(Even())
+        return
     if scale == "log":
         axis.set_major_locator(Log())
         axis.set_minor_locator(Between())
@@ -77,33 +87,40 @@ def plain_ticks(axis: Axis) -> None:
 
 def label(value: float) -> str:
     """A tick's number."""
-    return f"{value:,.10g}"
+    text = f"{value:,.10g}"
+    return "−" + text[1:] if text.startswith("-") else text
 
 
-def _chosen(axis: Axis, least: float, most: float, size: float) -> list[float]:
-    """The densest ticks from `least` to `most` whose labels, of type of `size` points, have room."""
+def _room(axis: Axis, least: float, most: float, size: float) -> Callable[[Sequence[float]], bool]:
+    """Says whether ticks of an axis from `least` to `most` have room for labels of `size` points."""
     upright = axis is axis.axes.yaxis
     transform = axis.get_transform()
     low, high = (float(end) for end in transform.transform([least, most]))
     box = axis.axes.bbox
     length = (box.height if upright else box.width) * 72.0 / axis.axes.figure.dpi
-    if not high > low:
-        return [least]
 
     def have_room(ticks: Sequence[float]) -> bool:
+        if len(ticks) < 2 or not high > low:
+            return True
         at = [(float(x) - low) / (high - low) * length for x in transform.transform(list(ticks))]
         wide = [LINE * size if upright else _width(tick) * size for tick in ticks]
         pairs = zip(pairwise(at), pairwise(wide), strict=True)
         return all(b - a >= (u + v) / 2 + GAP * size for (a, b), (u, v) in pairs)
 
-    linear_to = getattr(transform, "linthresh", 0.0)
+    return have_room
+
+
+def _chosen(axis: Axis, least: float, most: float, size: float) -> list[float]:
+    """The densest ticks of a logarithmic axis from `least` to `most` whose labels have room."""
+    have_room = _room(axis, least, most, size)
+    linear_to = getattr(axis.get_transform(), "linthresh", 0.0)
     found: list[float] = []
     for ticks in _by_decade(least, most, linear_to):
-        if len(ticks) <= MOST and (len(ticks) < 2 or have_room(ticks)):
+        if len(ticks) <= MOST and have_room(ticks):
             found = ticks
             break
     if len(found) < FEW and not linear_to and most / least < 10:
-        for ticks in _even(least, most):
+        for ticks in _even(least, most, EVEN):
             if len(ticks) > len(found) and have_room(ticks):
                 return ticks
     return found
@@ -131,14 +148,14 @@ def _steps(steps: Sequence[float], low: float, high: float, stride: int = 1) -> 
     return [value for value in values if low * (1 - SLACK) <= value <= high * (1 + SLACK)]
 
 
-def _even(low: float, high: float) -> Iterator[list[float]]:
+def _even(low: float, high: float, at_most: int) -> Iterator[list[float]]:
     """Even steps from `low` to `high`, ever fewer."""
     from matplotlib.ticker import MaxNLocator
 
-    for most in range(EVEN + 2, 0, -1):  # the ends take part of what the locator counts
+    for most in range(at_most + 2, 0, -1):  # the ends take part of what the locator counts
         ticks = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         within = [float(tick) for tick in ticks if low <= tick <= high]
-        if len(within) <= EVEN:
+        if len(within) <= at_most:
             yield within
 
 
