@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from llmsim.report import figures, labels
 from llmsim.report.figures import ENERGY, Ladder, Scale
+from llmsim.report.folding import folded
 from llmsim.report.palette import IDLE, POLICY, Palette, single_model
 from llmsim.report.sheet import Row, policy_label
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +43,8 @@ def trade_off(figure: Figure, summary: Row, palette: Palette) -> tuple[str, str]
             markersize=9 if best else 7, markeredgecolor="white", zorder=4 if best else 3,
         )  # fmt: skip
     _frame(axes, list(points.values()))
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.set_xlabel("accuracy (%, token-weighted)")
     axes.set_ylabel(f"active energy per served query ({scale.unit})")
     names = [single_model(label, palette.deployments) or label for label in points]
@@ -59,8 +63,9 @@ def by_deployment(figure: Figure, summary: Row, palette: Palette) -> tuple[str, 
     known = {label: row for label, row in rows.items() if row.get("energy_active_j") is not None}
     if not known:
         return None
-    figure.set_figheight(1.45 + 0.34 * len(known))
-    start = 0.02 + (labels.text_width_in(known) + 0.1) / figure.get_figwidth()
+    names = [folded(label) for label in known]
+    figure.set_figheight(1.45 + labels.row_in(names, 0.34) * len(known))
+    start = 0.02 + (labels.text_width_in(names) + 0.1) / figure.get_figwidth()
     swatches = [_swatch(palette.colour(name)) for name in palette.shown]
     top = labels.legend_on_top(figure, swatches, palette.shown, start)
     bottom, height = 0.62 / figure.get_figheight(), 1 - (top + 0.72) / figure.get_figheight()
@@ -74,7 +79,7 @@ def by_deployment(figure: Figure, summary: Row, palette: Palette) -> tuple[str, 
             right.barh(y, row["energy_idle_j"] / scales[1].factor, height=0.62, color=IDLE)
     for axes, values, scale in ((left, active, scales[0]), (right, idle, scales[1])):
         _bars(axes, values, scale)
-    left.set_yticks(range(len(known)), list(known))
+    left.set_yticks(range(len(known)), names)
     left.get_yticklabels()[0].set_fontweight("bold")
     right.set_yticks([])
     left.set_xlabel(f"active energy ({scales[0].unit})")

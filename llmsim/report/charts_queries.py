@@ -10,12 +10,13 @@ import numpy as np
 from llmsim.report import figures, labels, series
 from llmsim.report.charts_energy import unit_of
 from llmsim.report.figures import POWER
+from llmsim.report.folding import folded
 from llmsim.report.palette import Palette
 from llmsim.report.sheet import Row, policy_label
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -34,14 +35,14 @@ def placement(figure: Figure, summary: Row, served: Served, palette: Palette) ->
     groups = _groups(served, palette)
     total = sum(len(index) for index in groups.values())
     legend = [
-        (_marker(palette.colour(name), "o"), f"{name}\n{_part(len(groups[name]), total)}")
+        (_marker(palette.colour(name), "o"), f"{folded(name)}\n{_part(len(groups[name]), total)}")
         for name in palette.shown
         if name in groups
     ]
     refused = np.flatnonzero(served.deployment == series.REFUSED)
     if len(refused):
         legend.append((_marker(REFUSED_COLOUR, "x"), f"refused\n{figures.count(len(refused))}"))
-    axes = beside_legend(figure, [*groups, "refused"])
+    axes = beside_legend(figure, [text for _, text in legend])
     axes.set_xscale("log")
     axes.set_yscale("log")
     _dots(axes, served, refused, (REFUSED_COLOUR, "x"))
@@ -72,7 +73,8 @@ def latency(figure: Figure, summary: Row, tails: Mapping[str, F], palette: Palet
     first = policy_label(summary)
     if first not in tails:
         return None
-    axes = beside_legend(figure, ["-----" + label for label in tails])
+    names = [folded(label) for label in tails]
+    axes = beside_legend(figure, names, 0.28)
     axes.set_xscale("log")
     least = min(float(values[values > 0][0]) for values in tails.values())
     # Baselines over the policy's broad line: where they coincide, both are seen.
@@ -89,7 +91,7 @@ def latency(figure: Figure, summary: Row, tails: Mapping[str, F], palette: Palet
     axes.set_ylabel("served queries that ended (%)")
     plain_ticks(axes.xaxis)
     figure.legend(
-        axes.get_lines(), list(tails), loc="upper left", bbox_to_anchor=legend_at(axes), borderpad=0,
+        axes.get_lines(), names, loc="upper left", bbox_to_anchor=legend_at(axes), borderpad=0,
         handlelength=2.4,
     )  # fmt: skip
     spread = summary.get("latency_s") or {}
@@ -163,30 +165,15 @@ def stacked_panels(
     plain_ticks(axes.xaxis)
 
 
-def beside_legend(figure: Figure, names: Sequence[str]) -> Axes:
-    """Axes that leave room on their right for a legend of `names`."""
-    room = (labels.text_width_in(names) + 0.5) / figure.get_figwidth()
+def beside_legend(figure: Figure, names: Sequence[str], handle_in: float = 0.0) -> Axes:
+    """Axes that leave room on their right for a legend of `names`, with long handles for lines."""
+    room = (labels.text_width_in(names) + handle_in + 0.5) / figure.get_figwidth()
     return figure.add_axes((0.085, 0.125, 0.90 - room, 0.755))
 
 
 def legend_at(axes: Axes) -> tuple[float, float]:
     """Where such a legend begins: its upper left corner."""
     return axes.get_position().x1 + 0.015, 0.885
-
-
-def plain_ticks(axis: Axis) -> None:
-    """Whole numbers and decimals on an axis instead of powers of ten; more of them where decades are few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    if axis.get_scale() == "log":
-        low, high = axis.get_view_interval()
-        if high / low < 300:
-            few = (1.0, 2.0, 5.0) if high / low > 12 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
-            axis.set_major_locator(LogLocator(subs=few))
-        else:
-            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-        axis.set_minor_formatter(NullFormatter())
 
 
 def _groups(served: Served, palette: Palette) -> dict[str, series.I]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from llmsim.report import figures, labels, series
 from llmsim.report.charts_energy import unit_of
-from llmsim.report.charts_queries import plain_ticks, stacked_panels
+from llmsim.report.charts_queries import stacked_panels
 from llmsim.report.figures import POWER, TIME
 from llmsim.report.palette import BASELINE, Palette
 from llmsim.report.sheet import Row, policy_label
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     import pyarrow as pa

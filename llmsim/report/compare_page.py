@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 import llmsim
 from llmsim.report import figures
 from llmsim.report.document import document
 from llmsim.report.figures import ENERGY, PERCENT, POINTS, TIME
+from llmsim.report.grid import Grid
 from llmsim.report.markup import definitions, picture, spaced
 from llmsim.report.paired import BATCHES, LEVEL, Difference
 from llmsim.report.plots import Plot
 from llmsim.report.sortable import Cell, Heading, sortable_table
 from llmsim.report.sweep_page import RunRow, runs_table
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 TITLES = {
     "energy_j": ("active energy a query", ENERGY),
@@ -95,13 +92,6 @@ def render(compared: Compared, plots: Sequence[Plot] = ()) -> str:
     return document(f"llmsim: {headline}", "\n".join(body))
 
 
-def table(compared: Compared) -> Table:
+def table(compared: Compared) -> Grid:
     """The differences, for the terminal."""
-    from rich.table import Table
-
-    grid = Table(title=f"Held against {compared.names[0]}", title_justify="left")
-    for place, heading in enumerate(HEADINGS):
-        grid.add_column(heading, justify="left" if place < 2 else "right", overflow="fold")
-    for line in lines(compared):
-        grid.add_row(*line)
-    return grid
+    return Grid(f"Held against {compared.names[0]}", HEADINGS, lines(compared), words=2)

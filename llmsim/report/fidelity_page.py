@@ -11,7 +11,7 @@ from llmsim.report import figures
 from llmsim.report.document import document
 from llmsim.report.figures import ENERGY, TIME
 from llmsim.report.grid import Grid
-from llmsim.report.markup import definitions, picture, tile
+from llmsim.report.markup import definitions, picture, spaced, tile
 from llmsim.report.plots import Plot
 from llmsim.report.sortable import Cell, Heading, sortable_table
 
@@ -43,11 +43,11 @@ def render(summary: Summary, plots: Sequence[Plot], config_yaml: str = "") -> st
     )
     body = [
         f"<h1>Simulated against measured: {escape(label)}</h1>",
-        f'<p class="lead">{escape(lead)}</p>',
+        f'<p class="lead">{spaced(lead)}</p>',
         *(
-            f'<div class="warning" role="alert">{escape(text)}</div>'
+            f'<div class="warning" role="alert">{spaced(text)}</div>'
             if text.startswith(tables.FAILED)
-            else f"<p>{escape(text)}</p>"
+            else f"<p>{spaced(text)}</p>"
             for text in others
         ),
         f'<p class="soft">{escape(_subtitle(summary))}</p>',

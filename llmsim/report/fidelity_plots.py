@@ -11,11 +11,12 @@ import numpy as np
 from llmsim.curves.cost import FloatArray
 from llmsim.report import labels, series
 from llmsim.report.charts_energy import unit_of
-from llmsim.report.charts_queries import plain_ticks
 from llmsim.report.drawing import Chart
 from llmsim.report.fidelity_table import MEASURES, gap
 from llmsim.report.figures import ENERGY, TIME
+from llmsim.report.folding import folded
 from llmsim.report.palette import DEPLOYMENTS, OTHERS, POLICY
+from llmsim.report.ticks import plain_ticks
 from llmsim.simulation.ledger import Ledger
 from llmsim.simulation.metrics import latency_s, tpot_s, ttft_s
 from llmsim.studies.fidelity import Row
@@ -35,6 +36,7 @@ TIMES: Mapping[str, Callable[[Ledger], FloatArray]] = {
 }
 POINTS = 400  # of a line, about
 DOTS = 6000  # queries or pieces that are drawn of a row, about
+TICKS = 6  # of an axis of gaps, about
 MOST_ROWS = 8  # rows that have a plot of their own
 
 
@@ -80,6 +82,8 @@ def _sides(figure: Figure, summary: Summary) -> tuple[str, str] | None:
 
 def _parts(figure: Figure, summary: Summary) -> tuple[str, str] | None:
     """Parts of the gaps, stacked to both sides of 0."""
+    from matplotlib.ticker import MaxNLocator
+
     rows = summary["rows"]
     kinds = [key for key in MEASURES if any(row["parts"][key] for row in rows.values())]
     if not kinds:
@@ -102,7 +106,8 @@ def _parts(figure: Figure, summary: Summary) -> tuple[str, str] | None:
             reach = max(reach, ends[1], -ends[-1])
         axes.axvline(0, color=MEASURED, linewidth=0.9)
         axes.set_xlim(-1.15 * reach, 1.15 * reach)
-        axes.set_xlabel(f"{MEASURES[key]}: part of the gap (% of measured)")
+        axes.set_xlabel(f"{MEASURES[key]}: gap (% of measured)")
+        axes.xaxis.set_major_locator(MaxNLocator(TICKS))
     return "What the gaps are made of", "The diamond is the whole gap: the sum of its parts."
 
 
@@ -112,9 +117,10 @@ def _beside(
     """Panels of bars beside each other, a line a row, under a legend of colours."""
     from matplotlib.patches import Patch
 
-    figure.set_size_inches(10.4, 1.5 + each_in * len(rows))
+    names = [folded(label) for label in rows]
+    figure.set_size_inches(10.4, 1.5 + labels.row_in(names, each_in) * len(rows))
     patches = [Patch(facecolor=colour) for colour in legend.values()]
-    left_in = labels.text_width_in(rows) + 0.25
+    left_in = labels.text_width_in(names) + 0.25
     top_in = labels.legend_on_top(figure, patches, list(legend), left_in / figure.get_figwidth())
     width_in, height_in = figure.get_size_inches()
     room_in = (width_in - left_in - 0.15) / count
@@ -129,7 +135,7 @@ def _beside(
             )
         )
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(range(len(rows)), list(rows) if not place else [""] * len(rows))
+        axes.set_yticks(range(len(rows)), names if not place else [""] * len(rows))
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
         panels.append(axes)

@@ -62,7 +62,7 @@ def sides(summary: Summary) -> Grid:
             cells += [figures.quantity(row[side][key], ladder) for side in ("measured", "simulated")]
             cells.append(signed(row["gap_pct"][key]))
         rows.append(cells)
-    return Grid("Simulated against measured", headings, rows, GAP_NOTE)
+    return Grid("Simulated against measured", headings, rows, GAP_NOTE, together=3)
 
 
 def services(summary: Summary) -> Grid:
@@ -85,7 +85,8 @@ def parts(summary: Summary) -> Grid:
                 continue
             shares = [_share(found, part) for part in PARTS]
             rows.append([label, name, *shares, signed(row["gap_pct"][key])])
-    return Grid("What the gaps are made of", ("policy", "of", *PARTS.values(), "gap"), rows, PARTS_NOTE)
+    headings = ("policy", "of", *PARTS.values(), "gap")
+    return Grid("What the gaps are made of", headings, rows, PARTS_NOTE, words=2)
 
 
 def deployments(summary: Summary) -> Grid:
@@ -109,7 +110,8 @@ def deployments(summary: Summary) -> Grid:
                     *(signed(gaps[f"{key}.mean"]) for key in ("ttft_s", "tpot_s", "latency_s")),
                 ]
             )
-    return Grid("By deployment", headings, rows, "Curve: its part of the energy's gap. Times: gaps of means.")
+    note = "Curve: its part of the energy's gap. Times: gaps of means."
+    return Grid("By deployment", headings, rows, note, words=2)
 
 
 def pairs(summary: Summary) -> Grid:
@@ -162,7 +164,7 @@ def show(summary: Summary, console: Any) -> None:
     for grid in (sides(summary), services(summary), parts(summary), pairs(summary)):
         if grid.rows:
             console.print()
-            console.print(grid.as_table())
+            grid.show(console)
 
 
 def _verdict(pair: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from llmsim.curves.library import FittedCurve
 from llmsim.curves.query import FittedQueryCurve
 from llmsim.curves.validate import LeftOut
 from llmsim.report.plots import STYLE
+from llmsim.report.ticks import plain_ticks
 from llmsim.trials import Trials
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ NOUNS = {
 }
 PANEL_IN = (3.9, 3.3)
 PAD_IN = 0.1  # between labels and the figure's edge; twice that between labels and the next panel
-MANY_DECADES = 2.2  # an axis longer than this needs no labels between powers of ten
-FEW_TICKS = 4  # at most so many steps on an axis that is shorter than from one labelled value to the next
 CURVE_POINTS = 60  # along a drawn line
 
 
@@ -72,7 +71,8 @@ def draw(
         for row, (part, drawers) in zip(axes.T if upright else axes, panels.items(), strict=True):
             for ax, drawer in zip(row, drawers, strict=True):
                 drawer(ax, part)
-                _plain_ticks(ax)
+                plain_ticks(ax.xaxis)
+                plain_ticks(ax.yaxis)
         _make_room(figure, axes)
         return _save(figure, folder / name, suffixes)
 
@@ -102,27 +102,6 @@ def _make_room(figure: Figure, axes: NDArray[np.object_]) -> None:
     right, width, columns = 1.5 * PAD_IN, figure.get_figwidth(), axes.shape[1]
     panel = (width - left - right - (columns - 1) * gap) / columns
     figure.subplots_adjust(left=left / width, right=1 - right / width, wspace=gap / panel)
-
-
-def _plain_ticks(axes: Axes) -> None:
-    """Label powers of ten as plain numbers; where there is no room for two of them, 2 and 5 as well.
-
-    An axis without two of those gets a few even steps.
-    """
-    from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
-
-    for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        if axis.get_scale() != "log":
-            continue
-        decades = np.log10(limits[1] / limits[0])
-        steps = (1.0,) if decades > MANY_DECADES else (1.0, 2.0, 5.0)
-        locator: Locator = LogLocator(subs=steps)
-        ticks = np.array([step * 10.0**power for power in range(-12, 13) for step in steps])
-        if np.count_nonzero((limits[0] <= ticks) & (ticks <= limits[1])) < 2:
-            locator = MaxNLocator(FEW_TICKS)  # too short for decades; even steps, with room for their labels
-        axis.set_major_locator(locator)
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        axis.set_minor_locator(NullLocator())
 
 
 def _save(figure: Figure, stem: Path, suffixes: Sequence[str]) -> list[Path]:

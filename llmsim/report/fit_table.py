@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmsim.report.figures import ABSENT, is_absent
+from llmsim.report.grid import Grid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,20 +35,9 @@ GENERATION = (
 
 def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], console: Console) -> None:
     """Print one line a system, model, target and form; the form that the library uses is marked."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title="Error on trials that a curve did not see",
-        title_justify="left",
-    )
-    for name in ("curve", "target", "form"):
-        table.add_column(name, no_wrap=True)
     held = [name for name in MOVED if any(name in (record.get("transfer") or {}) for record in records)]
-    for label in (*(column[0] for column in COLUMNS), *held):
-        table.add_column(label, justify="right")
+    headings = ("curve", "target", "form", *(column[0] for column in COLUMNS), *held)
+    rows, styles = [], []
     before = None
     cached = {_target(record) for record in records if record.get("kv_cache")}
     for record in records:
@@ -58,10 +48,10 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
         moved = record.get("transfer") or {}
         figures += [_shown(moved.get(name), "{:.1f}") for name in held]
         form = f"{record['form']} *" if record["chosen"] else record["form"]
-        style = "bold" if record["chosen"] else "dim"
-        table.add_row("" if curve == before else curve, record["target"], form, *figures, style=style)
+        styles.append("bold" if record["chosen"] else "dim")
+        rows.append(("" if curve == before else curve, record["target"], form, *figures))
         before = curve
-    console.print(table)
+    Grid("Error on trials that a curve did not see", headings, rows, words=3, styles=styles).show(console)
     console.print(
         "* the form that is used; that of queries is chosen for all models of a system, by levels left out."
     )
@@ -80,29 +70,21 @@ def render(records: Sequence[Mapping[str, Any]], absent: Mapping[str, str], cons
 
 def render_headrooms(headrooms: Mapping[str, Mapping[str, Any] | None], console: Console) -> None:
     """Print the headroom of each curve that has one, with what it errs in the fit and left out by cell."""
-    from rich import box
-    from rich.table import Table
-
     found = {name: headroom for name, headroom in headrooms.items() if headroom is not None}
     if not found:
         return
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title="Headroom: passes amid decode steps, as a share of passes on end",
-        title_justify="left",
-    )
-    table.add_column("curve", no_wrap=True)
-    for name in ("seconds", "joules", "budget J", "limit W", "cells", "pass s, error %", "joules, error %"):
-        table.add_column(name, justify="right")
+    headings = (
+        "curve", "seconds", "joules", "budget J", "limit W", "cells", "pass s, error %", "joules, error %",
+    )  # fmt: skip
+    rows = []
     for name, one in found.items():
         errors = [
             f"{_shown(one.get(key), '{:.2f}')} ({_shown(one.get(f'left_out_{key}'), '{:.2f}')})"
             for key in ("prefill_time_mape_pct", "energy_mape_pct")
         ]
         values = [_with_error(one["parameters"][key]) for key in ("seconds", "joules", "budget_j")]
-        table.add_row(name, *values, f"{one['limit_w']:.0f}", str(one.get("cells", "")), *errors)
-    console.print(table)
+        rows.append((name, *values, f"{one['limit_w']:.0f}", str(one.get("cells", "")), *errors))
+    Grid("Headroom: passes amid decode steps, as a share of passes on end", headings, rows).show(console)
     console.print("error: of the generations it was fitted to, and with one cell left out at a time.")
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from llmsim.policies.frontier import Frontier
 from llmsim.report import figures, labels
 from llmsim.report.figures import ENERGY
+from llmsim.report.grid import Grid
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.table import Table
 
 # Rows of the table, spread evenly over accuracy.
 _ROWS = 11
@@ -42,6 +43,8 @@ def chart(figure: Figure, points: Frontier, summary: Mapping[str, Any]) -> tuple
     axes.margins(0.08, 0.1)
     axes.set_xlabel("accuracy (%, token-weighted)")
     axes.set_ylabel(f"predicted active energy ({scale.unit})")
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # final, as placing labels needs them
     corners = np.linspace(0, len(energy) - 1, _CORNERS).astype(int)
     line = list(zip(points.accuracy_pct[corners].tolist(), energy[corners].tolist(), strict=True))
@@ -50,25 +53,23 @@ def chart(figure: Figure, points: Frontier, summary: Mapping[str, Any]) -> tuple
     return f"{summary['workload']['name']}: what accuracy costs in energy", caption
 
 
-def table(points: Frontier, names: Sequence[str], summary: Mapping[str, Any]) -> Table:
+def table(points: Frontier, names: Sequence[str], summary: Mapping[str, Any]) -> Grid:
     """Some of the points, from least energy to greatest accuracy."""
-    from rich.table import Table
-
     bracket = summary["bracket"]
     known = "every breakpoint" if bracket == 0 else f"bracketed within {bracket:.1e} of its energy"
     title = f"Frontier of {summary['workload']['name']}: {figures.count(summary['points'])} points, {known}"
-    grid = Table(title=title, title_justify="left")
-    for heading in ("", "energy", "accuracy, %", "energy for 1 % more", *names):
-        grid.add_column(heading, justify="right")
+    rows: list[Sequence[str]] = []
     accuracy = points.accuracy_pct
     wanted = np.searchsorted(accuracy, np.linspace(accuracy[0], accuracy[-1], _ROWS))
     for row in sorted({0, len(accuracy) - 1, points.knee, *np.minimum(wanted, len(accuracy) - 1).tolist()}):
         mark = "knee" if row == points.knee else ""
-        grid.add_row(
-            mark,
-            figures.energy(float(points.energy_j[row])),
-            figures.number(float(accuracy[row])),
-            figures.energy(float(points.price_j[row])) if row else "",
-            *(figures.count(count) for count in points.queries[row].tolist()),
+        rows.append(
+            (
+                mark,
+                figures.energy(float(points.energy_j[row])),
+                figures.number(float(accuracy[row])),
+                figures.energy(float(points.price_j[row])) if row else "",
+                *(figures.count(count) for count in points.queries[row].tolist()),
+            )
         )
-    return grid
+    return Grid(title, ("", "energy", "accuracy, %", "energy for 1 % more", *names), rows)

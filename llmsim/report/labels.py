@@ -115,8 +115,15 @@ def legend_on_top(
 
 
 def text_width_in(names: Iterable[str], size: float = 8.5) -> float:
-    """About how wide the longest of `names` is, in inches."""
-    return max((len(name) for name in names), default=0) * CHARACTER * size / 72
+    """About how wide the longest line of `names` is, in inches."""
+    lines = (line for name in names for line in name.split("\n"))
+    return max((len(line) for line in lines), default=0) * CHARACTER * size / 72
+
+
+def row_in(names: Iterable[str], least: float, size: float = 8.5) -> float:
+    """Height of a row beside which each of `names` has room, in inches: `least`, or more for many lines."""
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    return max(least, (lines + 0.4) * LINE * size / 72)
 
 
 def _free(at: Point, size: Point, bounds: Box, taken: Sequence[Box]) -> Point:

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from llmsim.report.folding import LABEL
 from llmsim.report.sheet import Sheet
 
 UNIT = re.compile(r"(\d) (%|[µmkMGTP]?[JsW])(?!\w)")
+PARTED = re.compile(r"(?<=[=,;@/])")
 
 
 # Columns that stand side by side on a page of 1,200 pixels without scrolling; more stand below each other.
@@ -32,7 +34,7 @@ def _sheet_table(sheet: Sheet, first: str) -> str:
             for c, figure in enumerate(found)
         )
         best = ' class="best"' if sheet.leads and r == 0 else ""
-        rows.append(f'<tr{best}><th scope="row">{escape(label)}</th>{cells}</tr>')
+        rows.append(f'<tr{best}><th scope="row">{name_of_row(label)}</th>{cells}</tr>')
     return _scrolling(f"<thead>{_group_row(sheet)}{_name_row(sheet, first)}</thead>", rows, "sortable")
 
 
@@ -44,6 +46,13 @@ def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         cells = "".join(f'<td class="text wide">{escape(cell)}</td>' for cell in row[1:])
         lines.append(f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>')
     return _scrolling(f"<thead><tr>{head}</tr></thead>", lines, "words")
+
+
+def name_of_row(text: str) -> str:
+    """Escaped; a long one may be folded on a narrow page, between its words or after signs that part it."""
+    if len(text) <= LABEL:
+        return escape(text)
+    return f'<span class="long">{"<wbr>".join(escape(part) for part in PARTED.split(text))}</span>'
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmsim.report import labels
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Inches: what axis labels take to the left of and under a panel, and what is left free at the edges.
@@ -19,7 +18,6 @@ LEFT_IN, UNDER_IN, EDGE_IN = 0.72, 0.55, 0.12
 MARKER_SIZE = 4.0
 HANDLE = 2.6  # length of a line in the legend, in font sizes
 LINEAR_TO = 0.01  # a `symlog` axis is linear up to here
-FEW_DECADES = 3.1  # a logarithmic axis with fewer has room for numbers between powers of ten
 
 
 @dataclass(frozen=True)
@@ -97,24 +95,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
         if line.band:
             axes.fill_between(line.x, *line.band, color=line.colour, alpha=0.14, linewidth=0, zorder=2)
     for scale, axis in zip(panel.scales, (axes.xaxis, axes.yaxis), strict=True):
+        if scale == "symlog":  # nothing is below 0
+            high = axis.get_view_interval()[1]
+            axis.set_view_interval(-LINEAR_TO / 10, max(high, LINEAR_TO), ignore=True)
         if scale != "linear":
-            _plain_ticks(axis, scale)
+            plain_ticks(axis)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     if panel.title:
         axes.set_title(panel.title, fontsize=9.5)
-
-
-def _plain_ticks(axis: Axis, scale: str) -> None:
-    """Plain numbers at the ticks of a logarithmic axis; between powers of ten where it has few of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
-
-    low, high = axis.get_view_interval()
-    if scale == "symlog":
-        axis.set_view_interval(-LINEAR_TO / 10, max(high, LINEAR_TO), ignore=True)  # nothing is below 0
-        axis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=LINEAR_TO))
-    else:
-        few = math.log10(high / low) < FEW_DECADES
-        axis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axis.set_minor_formatter(NullFormatter())

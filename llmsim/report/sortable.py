@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from llmsim.report.markup import name_of_row
+
 _TEXT = ' class="text"'
 
 
@@ -46,7 +48,7 @@ def sortable_table(
     lines = []
     for number, (first, *cells) in enumerate(rows):
         best = ' class="best"' if number in apart else ""
-        label = f'<th scope="row"{_value(first)}>{escape(first.text)}</th>'
+        label = f'<th scope="row"{_value(first)}>{name_of_row(first.text)}</th>'
         lines.append(f"<tr{best}>{label}{''.join(map(_cell, cells))}</tr>")
     body = "\n".join(lines)
     table = f'<table class="sortable"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'

@@ -54,7 +54,7 @@ class Study:
             console.print(f"- {sentence}", highlight=False, markup=False)
         for grid in self.grids:
             console.print()
-            console.print(grid.as_table())
+            grid.show(console)
 
     def as_markdown(self) -> str:
         """What it says, and the tables."""

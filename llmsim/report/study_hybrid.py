@@ -86,6 +86,7 @@ def _winners(records: Sequence[Record], small: str, big: str) -> Grid:
         [(r["workload"], r["curves"], _split_name(r["split"], small, big), *_of_split(r)) for r in records],
         f"{small}: GPU and CPU metered, but in the last rows. {big}: GPU metered. Saving: against {big} "
         "alone. Without short runs: the printed form, without the five generations that ended early.",
+        words=3,
     )
 
 
@@ -105,6 +106,7 @@ def _by_power(records: Sequence[Record], small: str, big: str) -> Grid:
             if r["curves"] == FITTING
         ],
         "By curves that fit. Best: the threshold that saves most, found exactly.",
+        words=4,
     )
 
 
@@ -127,6 +129,7 @@ def _turns(records: Sequence[Record], small: str, big: str, rule: int) -> Grid:
         f"{big} host: watts of its host at which the rule saves nothing; it saves above, so that a "
         f"negative one says that it saves with the GPU alone. {small} beyond: watts beyond what was "
         "metered there at which the rule saves nothing; it costs above.",
+        words=3,
     )
 
 

@@ -134,7 +134,7 @@ def _grid(of: Sequence[Record], n: int, names: Sequence[str]) -> Grid:
         "plan is judged by. Saving left: how much less energy the best plan within the bounds takes at no "
         "less accuracy, by the curves that fit."
     )
-    return Grid(f"Offline, {n} queries", head, rows, note)
+    return Grid(f"Offline, {n} queries", head, rows, note, words=2)
 
 
 def _divisions(rows: Iterable[Record], names: Sequence[str]) -> int:

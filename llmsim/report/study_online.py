@@ -118,18 +118,21 @@ def grids(tables: Tables, names: Sequence[str]) -> list[Grid]:
                 for r in tables["corrections"]
             ],
             "Each defect is put right alone, then all.",
+            words=2,
         ),
         Grid(
             f"Online, {queries:,} queries, {tables['zeta'][0]['rate_per_s']:g} a second",
             ("way", "policy", "zeta", *_HEAD),
             [(r["way"], _policy(r), _zeta(r), *_cells(r, names)) for r in tables["zeta"]],
             note,
+            words=3,
         ),
         Grid(
             f"Online, {some:,} queries by rate of arrivals",
             ("way", "policy", "queries/s", *_HEAD),
             [(r["way"], _policy(r), f"{r['rate_per_s']:g}", *_cells(r, names)) for r in tables["rate"]],
             f"At zeta={zeta:g}.",
+            words=3,
         ),
     ]
 

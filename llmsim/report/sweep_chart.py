@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from llmsim.report import labels
 from llmsim.report.figures import ENERGY, TIME, Scale, common_scale
 from llmsim.report.plots import Plot, draw_charts
+from llmsim.report.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,6 +96,8 @@ def _scatter(
     energies = [point.energy_j for _, point in placed]
     if min(energies) > 0 and max(energies) / min(energies) > 30:
         axes.set_yscale("log")
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # final, as placing labels needs them
     named = placed if len(placed) <= _MOST_NAMED else [item for item in placed if item[1].run in numbers]
     if len(named) <= _MOST_NAMED:

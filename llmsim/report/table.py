@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmsim.report import notes, rows
+from llmsim.report.folding import LABEL, fold
 from llmsim.report.note import Note
 from llmsim.report.sheet import SHEETS, Sheet
 
@@ -35,13 +36,13 @@ def render(summary: Mapping[str, Any], console: Console) -> None:
     tables = [rows.columns_of(sheet, detail=False) for sheet in SHEETS]
     compared = [rows.comparison(summary, [column for table in tables for column in table])]
     parts = rows.deployments(summary)
-    if len(_grids(compared[0], "policy", console)) > 1:
+    if len(_grids(compared, "policy", console)) > 1:
         sheets = [rows.comparison(summary, columns) for columns in tables]
         compared = [sheet for sheet in sheets if sheet.columns]
-    grids = [grid for sheet in compared for grid in _grids(sheet, "policy", console)]
+    grids = _grids(compared, "policy", console)
     console.print()
     console.print(Text(_shown(title(summary), console), style="bold"), highlight=False)
-    for grid in grids + _grids(parts, "deployment", console):
+    for grid in grids + _grids([parts], "deployment", console):
         console.print()
         for line, style in grid.lines():
             text = Text(_shown(line.rstrip(), console), style=style)
@@ -70,16 +71,25 @@ def title(summary: Mapping[str, Any]) -> str:
     return f"{summary.get('policy')}{said} on {workload}: {served} of {queries} queries served"
 
 
-def _grids(sheet: Sheet, first: str, console: Console) -> list[Grid]:
-    """The sheet as grids no wider than the console, split between groups of columns."""
-    widest = max(cell_width(text) for text in [first, *(label for label, _ in sheet.rows)])
-    labels = min(widest, max(12, console.width * 2 // 5))
+def _grids(sheets: Sequence[Sheet], first: str, console: Console) -> list[Grid]:
+    """The sheets as grids no wider than the console; long labels are folded where that makes fewer."""
+    names = {label for sheet in sheets for label in [first, *(row[0] for row in sheet.rows)]}
+    found: list[list[Grid]] = []
+    for folded in (console.width, LABEL):
+        most = min(folded, max(12, console.width * 2 // 5))
+        labels = max(cell_width(line) for name in names for line in fold(name, most, cell_width))
+        found.append([grid for sheet in sheets for grid in _split(sheet, first, labels, console.width)])
+    return min(found, key=len)
+
+
+def _split(sheet: Sheet, first: str, labels: int, room: int) -> list[Grid]:
+    """The sheet as grids no wider than `room`, split between groups of columns."""
     grids: list[Grid] = []
-    used = console.width
+    used = room
     for group in sheet.groups():
         grid = Grid(sheet, first, labels, [group])
         need = grid.width() - labels
-        if used + need > console.width:
+        if used + need > room:
             grids.append(grid)
             used = labels + need
         else:
@@ -94,7 +104,7 @@ class Grid:
 
     Attributes:
         first: what heads the column of labels.
-        labels: width of that column; a longer label gets a line of its own.
+        labels: width of that column; a longer label is folded.
         groups: names of groups and the indices of their columns.
     """
 
@@ -117,12 +127,10 @@ class Grid:
         for r, (label, _) in enumerate(self.sheet.rows):
             best = self.sheet.leads and r == 0
             style = "bold green" if best else ""
-            start = label + " " * (self.labels - cell_width(label))
-            if cell_width(label) > self.labels:
-                lines.append((label, style))
-                start = blank
+            start, *more = fold(label, self.labels, cell_width)
             cells = "".join(self._cells(r, *group) for group in self.groups)
-            lines.append((start + cells, style))
+            lines.append((start + " " * (self.labels - cell_width(start)) + cells, style))
+            lines += [(line, style) for line in more]
             if best and len(self.sheet.rows) > 1:
                 lines.append((rule, "dim"))
         return lines

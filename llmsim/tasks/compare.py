@@ -53,7 +53,7 @@ class Comparison:
 
     def show(self, console: Any) -> None:
         """Print the differences."""
-        console.print(table(self.compared))
+        table(self.compared).show(console)
         for sentence in (*self.compared.left_out, NOTE):
             console.print(sentence, highlight=False, soft_wrap=True)
 

@@ -66,7 +66,7 @@ class FrontierFound:
         """Print some of the points, the knee among them."""
         from llmsim.report.frontier_report import table
 
-        console.print(table(self.points, self.names, self.summary))
+        table(self.points, self.names, self.summary).show(console)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from llmsim.report.plots import Plot
 from llmsim.report.sheet import Column, make_sheet
 from tests.report.conftest import NAMES, ONLY, REASON, Run
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
 

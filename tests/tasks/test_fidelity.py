@@ -176,7 +176,7 @@ def test_what_is_shown_and_written(card, tmp_path):
     assert all(pair["half_width"] > 0 for pair in saved["ranking"]["pairs"])
     page = (tmp_path / "report.html").read_text()
     assert page.count("<img") == 7
-    assert "held to 0.5 %" in page
+    assert "held to 0.5\N{NO-BREAK SPACE}%" in page
     screen = StringIO()
     found.show(Console(file=screen, width=160))
     assert "What the gaps are made of" in screen.getvalue()
