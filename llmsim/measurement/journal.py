@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ def read(path: Path) -> Journal:
             entries = [entry for entry, _ in _lines(path)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such journal.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: the journal cannot be read ({error}).") from error
     return Journal(path, entries)
 
