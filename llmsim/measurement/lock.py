@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from llmsim.errors import InputError
 
@@ -21,12 +22,12 @@ def device_lock(device: str, folder: Path | None = None) -> Iterator[None]:
         folder: of the lock files; the system's temporary folder unless given.
 
     Raises:
-        InputError: another campaign holds it; with its process number.
+        InputError: another campaign holds it, with its process number; or its file cannot be opened.
     """
     path = (
         folder or Path(tempfile.gettempdir())
     ) / f"llmsim-{device.replace('/', '-').replace(':', '-')}.lock"
-    with path.open("a+") as file:
+    with _opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,3 +41,13 @@ def device_lock(device: str, folder: Path | None = None) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise InputError(
+            f"{path}: the lock of the device cannot be opened ({error.strerror}). Is it another user's? "
+            "Remove it when they measure no more, or set TMPDIR to a folder of your own."
+        ) from error

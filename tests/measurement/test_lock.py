@@ -24,3 +24,12 @@ def test_a_lock_ends_with_its_block(tmp_path):
 def test_devices_are_locked_apart(tmp_path):
     with device_lock("cpu", tmp_path), device_lock("cuda:0", tmp_path):
         pass
+
+
+def test_a_lock_that_cannot_be_opened_says_so(tmp_path):
+    (tmp_path / "llmsim-cpu.lock").mkdir()
+    with (
+        pytest.raises(InputError, match=r"llmsim-cpu\.lock: the lock of the device cannot be opened"),
+        device_lock("cpu", tmp_path),
+    ):
+        pass
