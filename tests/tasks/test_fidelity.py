@@ -197,6 +197,10 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     llama, bloom = (one["parts"]["energy_active_j"] for one in row["deployments"].values())
     assert (llama["curve"] < 0, bloom) == (True, None)
     assert "the gap of round_robin with seed 0 is not known" in (tmp_path / "report.html").read_text()
+    screen = StringIO()
+    found.show(Console(file=screen, width=400))
+    for text in ("measured.energy_active_j of round_robin: nothing measured", *found.summary["notes"]):
+        assert text in screen.getvalue()
 
 
 def test_joules_that_were_estimated_are_called_so_wherever_they_are_shown(card, monkeypatch, tmp_path):
