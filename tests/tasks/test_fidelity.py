@@ -249,6 +249,8 @@ def test_every_figure_that_is_null_says_why(card, monkeypatch):
     [
         ((), {"name": "simulator"}, "backend=recorded"),
         (("task.energy_interval_pct=1",), {}, "energy_interval_source"),
+        (("task.energy_interval_source=anchors",), {}, "energy_interval_pct"),
+        (("task.seeds=[0,1]", "replications=3"), {}, "Leave one out"),
         (("task.targets={energy_j: 3}",), {}, "energy_j"),
         (("task.seeds=[1,1]",), {}, "each once"),
         (("task.targets={energy_active_j: -3}",), {}, "per cent"),
