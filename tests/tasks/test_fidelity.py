@@ -345,10 +345,12 @@ def test_a_gap_that_leaves_its_target_is_found(card, tmp_path):
 def test_a_shipped_comparison_is_run_by_its_name(card, tmp_path, monkeypatch):
     case(tmp_path, card, {"energy_active_j": 3})
     monkeypatch.setattr(fidelity_cases, "folder", lambda: tmp_path)
-    config = load_config(["task=fidelity", "task.case=made_up", "report=figures"])
-    found = TASKS.build(config.task).run(config).summary
-    assert found["case"]["card"] == "made up"
-    assert found["targets"]["energy_active_j"]["kept"]
+    for added in ([], ["baselines=[]"]):  # as a sweep over comparisons has it
+        config = load_config(["task=fidelity", "task.case=made_up", "report=figures", *added])
+        found = TASKS.build(config.task).run(config).summary
+        assert found["case"]["card"] == "made up"
+        assert found["targets"]["energy_active_j"]["kept"]
+        assert len(found["rows"]) == 2
     config = load_config(["task=fidelity", "task.case=made_up", "policy=random"])
     with pytest.raises(InputError, match="leave out the other words"):
         TASKS.build(config.task).run(config)
