@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from llmsim.errors import InputError
 
@@ -40,6 +40,28 @@ def device_lock(device: str, folder: Path | None = None) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def backend_locks(backends: Iterable[tuple[str, Any]]) -> Iterator[None]:
+    """Hold what backends run on while the block runs: by their names of it, and each GPU by its identity too.
+
+    One GPU may have several names, such as ``cuda`` and ``cuda:0``.
+
+    Args:
+        backends: each with the name of its device.
+
+    Raises:
+        InputError: as `device_lock`.
+    """
+    names = set()
+    for device, backend in backends:
+        names.add(device)
+        names.update(backend.gpu_uuids() if hasattr(backend, "gpu_uuids") else ())
+    with ExitStack() as stack:
+        for name in sorted(names):
+            stack.enter_context(device_lock(name))
         yield
 
 
