@@ -6,7 +6,9 @@ import gzip
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +45,12 @@ class Journal:
         return self._file is not None
 
     def __enter__(self) -> Journal:
+        try:
+            return self._opened()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _opened(self) -> Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = 0
         if self.path.exists():
@@ -57,17 +65,34 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
+        file = self._file
+        if file is None:
+            return
+        try:
             self._force()
-            self._file.close()
+            file.close()
+        except OSError as trouble:
+            if error is None:  # else it is told already what went wrong
+                raise self._unwritable(trouble) from trouble
+        finally:
             self._file = None
+            with suppress(OSError):  # what it could not write it would try once more
+                file.close()
 
     def append(self, *entries: Mapping[str, Any]) -> None:
-        """Write entries, and return when the system has them; the disk too unless `sync_s` is set."""
+        """Write entries, and return when the system has them; the disk too unless `sync_s` is set.
+
+        Raises:
+            InputError: they cannot be written; what was written before stays.
+        """
         if self._file is None:
             raise ValueError("the journal is not open")
-        self._file.write("".join(f"{_text(entry)}\n" for entry in entries))
-        self._file.flush()
+        lines = "".join(f"{_text(entry)}\n" for entry in entries)
+        try:
+            self._file.write(lines)
+            self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
         self._dirty = True
         self.entries.extend(dict(entry) for entry in entries)
         if self.sync_s is None:
@@ -77,6 +102,12 @@ class Journal:
         """Return when the disk has every line, unless it was asked less than `sync_s` ago."""
         if self._dirty and time.monotonic() - self._synced_s >= (self.sync_s or 0.0):
             self._force()
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{error.filename or self.path}: the journal cannot be written ({error.strerror or error}). Make "
+            "room for it, or run where there is some; what is in it already is gone on with."
+        )
 
     def _force(self) -> None:
         if self._file is not None and self._dirty:
@@ -102,7 +133,7 @@ def read(path: Path) -> Journal:
             entries = [entry for entry, _ in _lines(path)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such journal.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: the journal cannot be read ({error}).") from error
     return Journal(path, entries)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from llmsim.errors import InputError
@@ -12,13 +13,49 @@ T = TypeVar("T")
 Record = Mapping[str, Any]
 # Of a piece of work: its run, its deployment, and its number in that.
 Name = tuple[str, str, int]
-# What entries have, by kind.
-_NAMED = ("run", "deployment", "number")
-_HAS: Mapping[Any, tuple[str, ...]] = {
-    "work": (*_NAMED, "asked", "took"),
-    "joules": (*_NAMED, "energy_j", "window_s", "members", "idle_s", "warnings", "method", "scope"),
-    "set_aside": (*_NAMED, "as"),
-    "routes": ("run", "deployments", "chosen"),
+Check = tuple[Callable[[Any], bool], str]
+
+
+def _is_amount(value: Any) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_TEXT: Check = lambda value: isinstance(value, str), "a text"
+_AMOUNT: Check = _is_amount, "a number of at least 0"
+_KNOWN: Check = lambda value: value is None or _is_amount(value), "a number of at least 0, or null"
+_COUNT: Check = _is_count, "a whole number of at least 0"
+_MEMBERS: Check = lambda value: _is_count(value) and value > 0, "a whole number of at least 1"
+_NODE: Check = lambda value: isinstance(value, Mapping), "an object"
+_TEXTS: Check = (
+    lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    "a list of texts",
+)
+_COUNTS: Check = (
+    lambda value: isinstance(value, list) and all(map(_is_count, value)),
+    "a list of whole numbers of at least 0",
+)
+_PIECE: Mapping[str, Check] = {"run": _TEXT, "deployment": _TEXT, "number": _COUNT}
+# What entries have, by kind; one of another kind says nothing here.
+_HAS: Mapping[str, Mapping[str, Check]] = {
+    "work": {**_PIECE, "asked": _NODE, "took": _NODE},
+    "joules": {
+        **_PIECE, "energy_j": _KNOWN, "window_s": _AMOUNT, "members": _MEMBERS, "idle_s": _AMOUNT,
+        "warnings": _TEXTS, "method": _TEXT, "scope": _TEXT,
+    },
+    "set_aside": {**_PIECE, "as": _TEXT},
+    "routes": {"run": _TEXT, "deployments": _TEXTS, "chosen": _COUNTS},
+}  # fmt: skip
+# What a piece of work took, by what it was.
+_TOOK: Mapping[Any, Mapping[str, Check]] = {
+    "serve": {"runtime_s": _AMOUNT, "first_token_s": _AMOUNT},
+    "prefill": {"runtime_s": _AMOUNT},
+    "decode": {"runtime_s": _AMOUNT, "steps": _MEMBERS},
 }
 
 
@@ -32,18 +69,17 @@ class Pieces:
         joules: of each that has been counted; None: the meters had no figure.
 
     Raises:
-        InputError: an entry that lacks what its kind has, or a piece that is there twice.
+        InputError: an entry that lacks what its kind has or has something else there, or a piece that is
+            there twice.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.work: dict[Name, Record] = {}
         self.joules: dict[Name, float | None] = {}
         for number, entry in enumerate(journal.entries, 1):
-            lacking = [key for key in _HAS.get(entry.get("kind"), ("kind",)) if key not in entry]
-            if lacking:
+            for wrong in _faults(entry):
                 raise InputError(
-                    f"{journal.path}, entry {number}: it has no {' and no '.join(lacking)}; expected the "
-                    "journal of a measured run."
+                    f"{journal.path}, entry {number}: {wrong}; expected the journal of a measured run."
                 )
             if entry["kind"] == "work" and name_of(entry) in self.work:
                 raise InputError(
@@ -85,6 +121,32 @@ class Pieces:
         while f"{run}, broken off {number}" in taken:
             number += 1
         return f"{run}, broken off {number}"
+
+
+def _faults(entry: Record) -> Iterator[str]:
+    """What is wrong with an entry, in words."""
+    kind = entry.get("kind")
+    if not isinstance(kind, str):
+        yield "it has no kind" if kind is None else f"kind={kind} is no text"
+        return
+    yield from _against(entry, _HAS.get(kind, {}), "")
+    if kind == "work":
+        asked, took = entry["asked"], entry["took"]
+        doing = asked.get("do")
+        yield from _against(took, _TOOK.get(doing, {}) if isinstance(doing, str) else {}, "took.")
+        if doing == "decode" and took["steps"] > (most := asked.get("most_steps", took["steps"])):
+            yield f"took.steps={took['steps']}, of {most} that were asked for"
+    elif kind == "routes" and max(entry["chosen"], default=-1) >= len(entry["deployments"]):
+        yield f"chosen has {max(entry['chosen'])}, and there are {len(entry['deployments'])} deployments"
+
+
+def _against(node: Record, checks: Mapping[str, Check], prefix: str) -> Iterator[str]:
+    lacking = [f"{prefix}{key}" for key in checks if key not in node]
+    if lacking:
+        yield f"it has no {' and no '.join(lacking)}"
+    for key, (holds, what) in checks.items():
+        if not holds(node[key]):
+            yield f"{prefix}{key}={str(node[key])[:60]} is not {what}"
 
 
 def named(name: Name) -> dict[str, Any]:

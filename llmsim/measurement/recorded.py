@@ -163,8 +163,9 @@ class Recorded:
             if known["asked"] != asked:
                 raise InputError(
                     f"{self._journal.path}: piece {name[2]} of '{name[0]}' on {name[1]} was {known['asked']} "
-                    f"when the journal was written, and is {asked} now: another version decides otherwise. "
-                    "Move the journal away to measure anew."
+                    f"when the journal was written, and is {asked} now: other words (workload, fleet) or "
+                    "another version decide otherwise. Give the words that it was measured with, or move it "
+                    "away to measure anew."
                 )
             return {**known["took"], "energy_j": self._pieces.joules.get(name)}
         if not self._journal.writable:

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from llmsim.measurement.grouped import IDLE_UNKNOWN
+from llmsim.measurement.journalled import Name, name_of
 
 Entry = Mapping[str, Any]
 # What entries of one window have in common.
@@ -97,8 +98,20 @@ def _sum_j(window: Sequence[Entry]) -> float | None:
 
 
 def overhead(entries: Sequence[Entry]) -> str:
-    """How much of the pieces' time on the wall clock was no work of the engine's; '' where there is none."""
-    took = [entry["took"] for entry in entries if entry["kind"] == "work" and "busy_s" in entry["took"]]
+    """How much of the pieces' time on the wall clock was no work of the engine's; '' where there is none.
+
+    What a run did before it was broken off, and did anew, is not in it.
+    """
+    work: dict[Name, Entry] = {}
+    for entry in entries:
+        if entry["kind"] == "work":
+            work[name_of(entry)] = entry["took"]
+        elif entry["kind"] == "set_aside":
+            run, deployment, first = name_of(entry)
+            work = {
+                name: one for name, one in work.items() if name[:2] != (run, deployment) or name[2] < first
+            }
+    took = [one for one in work.values() if "busy_s" in one]
     total_s = math.fsum(one["runtime_s"] for one in took)
     if not total_s:
         return ""

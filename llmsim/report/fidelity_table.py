@@ -158,13 +158,28 @@ def findings(summary: Summary) -> list[str]:
 
 
 def show(summary: Summary, console: Any) -> None:
-    """Print what it says, and the tables."""
+    """Print what it says, the tables, why figures are absent, and what to know of how they were had."""
     for sentence in findings(summary):
         console.print(f"- {sentence}", highlight=False, markup=False)
     for grid in (sides(summary), services(summary), parts(summary), pairs(summary)):
         if grid.rows:
             console.print()
             grid.show(console)
+    told = [*reasons(summary), *summary["notes"]]
+    if told:
+        console.print()
+    for sentence in told:
+        console.print(f"- {sentence}", highlight=False, markup=False)
+
+
+def reasons(summary: Summary) -> list[str]:
+    """Why figures of whole rows are absent, a sentence each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for label, row in summary["rows"].items():
+        for key, why in row["absent"].items():
+            if not key.startswith("deployments."):
+                found.setdefault((key, why), []).append(label)
+    return [f"Absent: {key} of {', '.join(labels)}: {why}." for (key, why), labels in found.items()]
 
 
 def _verdict(pair: Mapping[str, Any]) -> str:

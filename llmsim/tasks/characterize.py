@@ -21,7 +21,7 @@ from llmsim.measurement.cell import Bench, Cell, OutOfMemory
 from llmsim.measurement.contract import Meter
 from llmsim.measurement.idle import measure_idle
 from llmsim.measurement.journal import Journal
-from llmsim.measurement.lock import device_lock
+from llmsim.measurement.lock import backend_locks
 from llmsim.measurement.progress import TimeLeft
 from llmsim.measurement.rows import rows
 from llmsim.measurement.stopping import Stopping, half_width_pct
@@ -150,7 +150,7 @@ class Characterize:
                 "backend=torch (pip install ./plugins/llmsim-torch)."
             )
         device = str(getattr(backend, "device", target.hardware.name))
-        with device_lock(device):
+        with backend_locks([(device, backend)]):
             found = self._measure(config, backend, target, cells, TimeLeft(progress))
         return _fitted(found, config)
 

@@ -119,6 +119,11 @@ class Fidelity:
                 "task.energy_interval_source: say how task.energy_interval_pct is known, such as "
                 "task.energy_interval_source='five anchors before and after'."
             )
+        if pct is None and source is not None:
+            raise InputError(
+                f"task.energy_interval_source={source}: there is no interval that it is the source of. Set "
+                "task.energy_interval_pct too, or leave it out."
+            )
         targets = dict(flat(self.targets))
         for key, limit in targets.items():
             if key not in FIGURES:
@@ -148,6 +153,11 @@ def compare(
         )
     check_names(config)
     asked = Asked.from_config(config)
+    if settings.seeds and asked.replications > 1:
+        raise InputError(
+            f"task.seeds={list(settings.seeds)} and replications={asked.replications}: each says how "
+            "often the runs are repeated. Leave one out."
+        )
     every = settings.seeds or (config.seed, *seeds(config.seed, asked.replications)[: asked.replications - 1])
     queries, fleet = workload_of(config, every[0]), fleet_of(config, progress)
     by_simulator = Contest(simulating(config), asked, fleet, BACKENDS.build("simulator"))

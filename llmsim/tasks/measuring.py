@@ -18,7 +18,7 @@ from llmsim.fleet.deployment import Deployment
 from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.journalled import Pieces
-from llmsim.measurement.lock import device_lock
+from llmsim.measurement.lock import backend_locks
 from llmsim.measurement.recorded import Recorded, resume
 from llmsim.measurement.wall import LEAST_WINDOW_S, Wall
 from llmsim.measurement.windows import Windows, overhead
@@ -160,8 +160,7 @@ def opened_engines(config: Config, backend: Any, deployments: Sequence[Deploymen
     wall = _wall(config, deployments)
     path = FOLDER / f"{config.work_sha256()[:12]}.jsonl"
     with ExitStack() as stack:
-        for device in sorted({own.device for own in owns}):
-            stack.enter_context(device_lock(device))
+        stack.enter_context(backend_locks((own.device, own.backend) for own in owns))
         journal = stack.enter_context(Journal(path, sync_s=SYNC_S))
         windows, missing = _windows(config, owns, deployments, stack)
         pieces = Pieces(journal)

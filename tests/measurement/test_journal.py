@@ -58,3 +58,18 @@ def test_a_journal_that_syncs_seldom_gives_the_system_every_line_at_once(tmp_pat
         assert len(synced) == 1
     assert len(synced) == 2  # at the end
     assert len(entries(path)) == 10
+
+
+def test_a_journal_that_cannot_be_written_says_where_and_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file: the journal cannot be written \(File exists"):
+        Journal(tmp_path / "file" / "j").__enter__()
+    with Journal(tmp_path / "j") as journal:
+        journal.append({"n": 1})
+        journal._file.close()
+        journal._file = open("/dev/full", "w")  # noqa: PTH123, SIM115  # closed below
+        with pytest.raises(InputError, match=r"j: the journal cannot be written \(No space left"):
+            journal.append({"n": 2})
+        with pytest.raises(InputError, match="No space left"):
+            journal.__exit__(None, None, None)
+    assert entries(tmp_path / "j") == [{"n": 1}]

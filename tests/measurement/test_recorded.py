@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ import pytest
 from llmsim.backends.contract import Advance
 from llmsim.errors import InputError
 from llmsim.measurement.grouped import Grouped
-from llmsim.measurement.journal import Journal
+from llmsim.measurement.journal import Journal, read
 from llmsim.measurement.journalled import Pieces
 from llmsim.measurement.recorded import Recorded, resume
 from llmsim.simulation.limits import Limits
@@ -176,3 +177,43 @@ def test_an_engine_without_iterations_says_which_discipline_to_choose(tmp_path):
         recorded.begin(1, 4)
         with pytest.raises(InputError, match="discipline=static"):
             recorded.prefill(0, [0], [5])
+
+
+WORK = {"kind": "work", "run": "r", "deployment": "d", "number": 0}
+STEPS = {"do": "decode", "instance": 0, "most_steps": 3, "until_s": None}
+JOULES = {"kind": "joules", "run": "r", "deployment": "d", "number": 0, "energy_j": 1.0, "window_s": 1.0}
+JOULES |= {"members": 1, "idle_s": 0.0, "warnings": [], "method": "measured", "scope": "s"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"kind": ["work"]}, "kind="),
+        ({"run": "r"}, "no kind"),
+        ({**WORK, "asked": STEPS, "took": "x"}, "took=x is not an object"),
+        ({**WORK, "asked": STEPS, "took": {"steps": 1}}, "no took.runtime_s"),
+        ({**WORK, "asked": STEPS, "took": {"steps": 1, "runtime_s": float("nan")}}, "took.runtime_s=nan"),
+        ({**WORK, "asked": STEPS, "took": {"steps": 1, "runtime_s": "1"}}, "took.runtime_s=1"),
+        # Steps that were never taken would be waited for in vain.
+        ({**WORK, "asked": STEPS, "took": {"steps": 0, "runtime_s": 1.0}}, "took.steps=0"),
+        ({**WORK, "asked": STEPS, "took": {"steps": 4, "runtime_s": 1.0}}, "of 3 that were asked for"),
+        ({**WORK, "run": ["r"], "asked": STEPS, "took": {}}, "run="),
+        ({**JOULES, "energy_j": "a"}, "energy_j=a is not"),
+        ({**JOULES, "members": 0}, "members=0 is not a whole number of at least 1"),
+        ({"kind": "routes", "run": "r", "deployments": ["d"], "chosen": [0, 7]}, "chosen has 7"),
+    ],
+)
+def test_a_journal_with_something_else_in_it_is_refused_with_its_entry(tmp_path, entry, message):
+    path = tmp_path / "j"
+    path.write_text(json.dumps(entry) + "\n")
+    with pytest.raises(InputError, match="entry 1: .*" + message):
+        Pieces(read(path))
+
+
+def test_a_journal_whose_compression_is_damaged_is_refused(tmp_path):
+    whole = bytearray(gzip.compress(json.dumps({**WORK, "noise": list(range(2000))}).encode() + b"\n"))
+    whole[len(whole) // 2 : len(whole) // 2 + 40] = b"\xff" * 40
+    path = tmp_path / "j.gz"
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="cannot be read"):
+        read(path)

@@ -12,7 +12,7 @@ from llmsim.measurement.grouped import Grouped
 from llmsim.measurement.journal import Journal
 from llmsim.measurement.journalled import Pieces
 from llmsim.measurement.recorded import Recorded, resume
-from llmsim.measurement.windows import Windows
+from llmsim.measurement.windows import Windows, overhead
 from tests.measurement.test_grouped import Desk
 from tests.measurement.test_recorded import Counting
 
@@ -55,3 +55,14 @@ def test_a_kill_at_any_byte_loses_no_joules_and_counts_no_window_twice(tmp_path_
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     assert set(windows.seconds) == {entry["window_s"] for entry in entries if entry["kind"] == "joules"}
     assert sum(windows.pieces) == sum(entry["kind"] == "joules" for entry in entries)
+
+
+def test_the_overhead_is_of_runs_that_were_not_broken_off():
+    def work(number, runtime_s, busy_s):
+        took = {"runtime_s": runtime_s, "busy_s": busy_s}
+        return {"kind": "work", "run": "r", "deployment": "d", "number": number, "took": took}
+
+    aside = {"kind": "set_aside", "run": "r", "deployment": "d", "number": 0, "as": "r, broken off 1"}
+    told = overhead([work(0, 9.0, 1.0), work(1, 9.0, 1.0), aside, work(0, 2.0, 1.5)])
+    assert told.startswith("On the wall clock 0.5 s of 2 s of service, 25.00%")
+    assert overhead([aside]) == ""

@@ -197,6 +197,10 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     llama, bloom = (one["parts"]["energy_active_j"] for one in row["deployments"].values())
     assert (llama["curve"] < 0, bloom) == (True, None)
     assert "the gap of round_robin with seed 0 is not known" in (tmp_path / "report.html").read_text()
+    screen = StringIO()
+    found.show(Console(file=screen, width=400))
+    for text in ("measured.energy_active_j of round_robin: nothing measured", *found.summary["notes"]):
+        assert text in screen.getvalue()
 
 
 def test_joules_that_were_estimated_are_called_so_wherever_they_are_shown(card, monkeypatch, tmp_path):
@@ -245,6 +249,8 @@ def test_every_figure_that_is_null_says_why(card, monkeypatch):
     [
         ((), {"name": "simulator"}, "backend=recorded"),
         (("task.energy_interval_pct=1",), {}, "energy_interval_source"),
+        (("task.energy_interval_source=anchors",), {}, "energy_interval_pct"),
+        (("task.seeds=[0,1]", "replications=3"), {}, "Leave one out"),
         (("task.targets={energy_j: 3}",), {}, "energy_j"),
         (("task.seeds=[1,1]",), {}, "each once"),
         (("task.targets={energy_active_j: -3}",), {}, "per cent"),
@@ -339,10 +345,12 @@ def test_a_gap_that_leaves_its_target_is_found(card, tmp_path):
 def test_a_shipped_comparison_is_run_by_its_name(card, tmp_path, monkeypatch):
     case(tmp_path, card, {"energy_active_j": 3})
     monkeypatch.setattr(fidelity_cases, "folder", lambda: tmp_path)
-    config = load_config(["task=fidelity", "task.case=made_up", "report=figures"])
-    found = TASKS.build(config.task).run(config).summary
-    assert found["case"]["card"] == "made up"
-    assert found["targets"]["energy_active_j"]["kept"]
+    for added in ([], ["baselines=[]"]):  # as a sweep over comparisons has it
+        config = load_config(["task=fidelity", "task.case=made_up", "report=figures", *added])
+        found = TASKS.build(config.task).run(config).summary
+        assert found["case"]["card"] == "made up"
+        assert found["targets"]["energy_active_j"]["kept"]
+        assert len(found["rows"]) == 2
     config = load_config(["task=fidelity", "task.case=made_up", "policy=random"])
     with pytest.raises(InputError, match="leave out the other words"):
         TASKS.build(config.task).run(config)

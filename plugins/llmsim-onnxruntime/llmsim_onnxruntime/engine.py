@@ -123,7 +123,11 @@ class OnnxRuntimeEngine:
         """Raises InputError for a query of more tokens than the cache is made for."""
         most = self._open().dimensions.max_tokens
         if longest > most:
-            raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+            raise InputError(
+                f"a query of {longest} tokens, prompt and answer; this engine holds {most} "
+                "(backend.max_tokens, and the model's context): set that higher, or cut the queries "
+                "(workload.tau_in_max, workload.tau_out_max)."
+            )
 
     def _require_room(self, batch: int, prompt: int, answer: int) -> None:
         """Raises InputError where a place is too small for a batch's longest prompt and longest answer."""

@@ -58,7 +58,8 @@ def open_random(model: Model, making: Making, threads: int, seed: int) -> Any:
     if making.precision not in PRECISIONS:
         raise InputError(
             f"{model.name} in {making.precision}: backend=onnxruntime runs {', '.join(PRECISIONS)} on the "
-            "CPU; choose one with task.precision=fp32"
+            "CPU; choose one with task.precision=fp32 for a campaign; a run serves in the precision of its "
+            "trials (trials.path)"
         )
     size = weight_bytes(model, making.precision)
     # The session packs the matrices anew beside the file, whose pages the system may drop.

@@ -133,7 +133,7 @@ class TorchBackend:
         if self.checkpoint is None:
             causal = random_model(model, device, dtype, self.seed)
         else:
-            causal = checkpoint(self.checkpoint, device, dtype)
+            causal = checkpoint(self.checkpoint, model, device, dtype)
         ops = TorchOps()
         if device.type == "cuda":
             from llmsim_torch.triton_ops import TritonOps

@@ -181,7 +181,12 @@ class TorchEngine:
         resident = self._open()
         most = min(resident.decoder.max_tokens, resident.pool_tokens)
         if longest > most:
-            raise InputError(f"a query of {longest} tokens, prompt and answer; this engine holds {most}.")
+            raise InputError(
+                f"a query of {longest} tokens, prompt and answer; this engine holds {most}: "
+                f"backend.max_tokens={resident.decoder.max_tokens} (at most the model's context), "
+                f"backend.cache_tokens={resident.pool_tokens}. Set both to {longest} or more, or cut the "
+                "queries (workload.tau_in_max, workload.tau_out_max)."
+            )
 
     def _require_room(self, batch: int, prompt: int, answer: int) -> None:
         """Raises InputError where a batch does not fit, whose longest prompt and answer are of so many."""

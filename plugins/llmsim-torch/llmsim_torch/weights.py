@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from llmsim.api import InputError
+
 if TYPE_CHECKING:
     from llmsim.api import Model
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 DENSE = ("llama", "mistral", "qwen2", "qwen3")
 MIXTURES = ("mixtral", "qwen3_moe")
 FAMILIES = (*DENSE, *MIXTURES)
+# What a checkpoint must have as its model is described: figures would else be those of another model.
+SHAPE = (
+    "model_type", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers",
+    "num_attention_heads", "num_key_value_heads", "num_local_experts", "num_experts", "num_experts_per_tok",
+)  # fmt: skip
 # Standard deviation of random weights; that of the checkpoints before training.
 RANDOM_STD = 0.02
 
@@ -118,11 +125,34 @@ def random_model(model: Model, device: torch.device, dtype: torch.dtype, seed: i
     return ready
 
 
-def checkpoint(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A checkpoint, from a folder or a hub; code that comes with one is never run."""
+def checkpoint(name: str, model: Model, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """A checkpoint of an architecture, from a folder or a hub; code that comes with one is never run.
+
+    Raises:
+        InputError: there is none of that name, or it is of another architecture.
+    """
     from transformers import AutoModelForCausalLM
 
-    loaded = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False)
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"backend.checkpoint={name}: cannot be loaded ({str(error).splitlines()[0]})"
+        ) from error
+    described = configuration(model)
+    wrong = [
+        f"{key} {had} and {wanted}"
+        for key in SHAPE
+        for had, wanted in ((getattr(loaded.config, key, None), getattr(described, key, None)),)
+        # Where layers are mixtures, what a dense one would have says nothing.
+        if had != wanted and not (key == "intermediate_size" and hasattr(described, "moe_intermediate_size"))
+    ]
+    if wrong:
+        raise InputError(
+            f"backend.checkpoint={name}: it is not a checkpoint of {model.name}: {'; '.join(wrong)} as "
+            "described: choose the model= that it is of, or give each model one of its own, by "
+            "backends.<model>.checkpoint."
+        )
     ready: nn.Module = loaded.to(device).eval().requires_grad_(False)
     return ready
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from llmsim.testing import BenchConformance, EngineConformance, toy_deployment, 
 from llmsim.testing.toys import FAMILIES
 from llmsim_torch.backend import TorchBackend
 from llmsim_torch.resident import MARGIN_TOKENS, Resident
+from llmsim_torch.weights import random_model
 
 from .tiny import made
 
@@ -80,6 +83,30 @@ def test_what_cannot_run_is_refused_with_the_reason(settings, about, message):
 def test_a_family_that_is_not_known_is_refused():
     with pytest.raises(InputError, match="falcon"):
         backend().open_bench(toy_target("falcon"))
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
+def test_a_checkpoint_is_run_as_the_model_that_it_is_of_and_as_no_other(family, tmp_path):
+    model = toy_target(family).model
+    random_model(model, torch.device("cpu"), torch.float32, 0).save_pretrained(tmp_path)
+    of = backend(checkpoint=str(tmp_path))
+    assert of.open(toy_deployment(family)).serve((3,), (2,)).runtime_s > 0
+    deeper = toy_deployment(family)
+    deeper = replace(deeper, target=replace(deeper.target, model=replace(model, num_hidden_layers=3)))
+    with pytest.raises(InputError, match=r"not a checkpoint of .*: num_hidden_layers 2 and 3 as described"):
+        of.open(deeper)
+    with pytest.raises(InputError, match=f"model_type {family} and mistral"):
+        of.open(toy_deployment("mistral"))
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"backend\.checkpoint=.*nowhere: cannot be loaded"):
+        backend(checkpoint=str(tmp_path / "nowhere")).open(toy_deployment())
+
+
+def test_a_query_that_is_too_long_names_the_settings():
+    with pytest.raises(InputError, match=r"200 tokens.* holds 64: backend\.max_tokens=64"):
+        engine().expect(np.array([100]), np.array([100]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
