@@ -112,6 +112,34 @@ class ResourceProblem:
                 missed += float(np.sum(np.where(priced, np.abs(excess), np.maximum(excess, 0)))) / mean
         return missed
 
+    def missed(self, best: NDArray[np.int16], prices: FloatArray) -> FloatArray:
+        """By how many mean queries each bound that has a price is exceeded, below 0 where more would fit.
+
+        Bounds are in the order of prices; those that have none are left out.
+        """
+        size = self.cost.shape[1]
+        load = np.bincount(best, weights=self.count, minlength=size).astype(np.float64)
+        over = [load - np.where(prices[:size] > 0, self.bounds.lower, self.bounds.upper)]
+        for resource in self.resources:
+            used = resource.used(best, self.count)
+            over.append((used - resource.capacity) / self._mean_used(resource))
+        missed: FloatArray = np.concatenate(over)[prices != 0]
+        return missed
+
+    def taken(self, best: NDArray[np.int16], rows: IntArray, prices: FloatArray) -> FloatArray:
+        """What the places of some groups take of each bound as `missed` has them, shape (len(rows), bounds)."""
+        size, count = self.cost.shape[1], self.count[rows]
+        taken = [np.where(best == column, count, 0.0) for column in range(size)]
+        for resource in self.resources:
+            used = resource.usage[rows, best] * count / self._mean_used(resource)
+            row = resource.row_of[best]
+            taken += [np.where(row == number, used, 0.0) for number in range(len(resource.capacity))]
+        table: FloatArray = np.array(taken)[prices != 0].T
+        return table
+
+    def _mean_used(self, resource: Resource) -> float:
+        return _mean(resource.usage[self.eligible])
+
     def solve(self, best: NDArray[np.int16], rows: IntArray, near: FloatArray) -> Solution | None:
         """The relaxation with every group but `rows` at its best place, or None where there is none."""
         fixed = fixed_load(self.count, best, rows, self.cost.shape[1])
