@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from llmsim.curves.cost import FloatArray
 from llmsim.policies.dealing import dealt
 from llmsim.policies.resources import ResourceProblem
-from llmsim.policies.sifting import DIRECT, SAMPLE, best_places, sample_prices
+from llmsim.policies.sifting import DIRECT, SAMPLE, places_at, sample_prices
 
 # Passes over the queries at most, in all or for each price, and the gain in the dual, relative to it, that
 # ends them sooner.
-_PASSES, _PASSES_EACH, _SMALL = 80, 10, 1e-9
+_PASSES, _PASSES_EACH, _SMALL = 80, 15, 1e-9
 # The box: at first this part of the prices' scale; its factors after a poor and after a good step.
 _BOX, _SHRINK, _WIDEN = 0.1, 0.5, 1.5
 # Widths, in the last box's, of the box in which plans are looked for that together keep the bounds, and by
@@ -100,7 +100,7 @@ def _mixture(
     sides = box * np.maximum(np.abs(center), limits.scale)
     for wider in _WIDER:
         _, hoped, parts = limits.highest(tangents, center, wider * sides)
-        if 0 <= hoped - value <= _DEARER * abs(value):
+        if abs(hoped - value) <= _DEARER * abs(value):  # rounding may leave it below
             return tuple(
                 (item.prices, part) for item, part in zip(tangents, parts.tolist(), strict=True) if part > 0
             )
@@ -108,11 +108,8 @@ def _mixture(
 
 
 def _tangent(problem: ResourceProblem, prices: FloatArray) -> _Tangent:
-    places, _ = best_places(problem, prices)
-    size = problem.cost.shape[1]
-    cost = sum(
-        float(np.sum(np.where(places == j, problem.cost[:, j], 0.0) * problem.count)) for j in range(size)
-    )
+    places, size = places_at(problem, prices), problem.cost.shape[1]
+    cost = float(np.sum(problem.cost[np.arange(len(places)), places] * problem.count))
     load = np.bincount(places, weights=problem.count, minlength=size)
     used = [resource.used(places, problem.count) for resource in problem.resources]
     return _Tangent(prices, cost, np.concatenate([-load, *used]))
@@ -166,8 +163,8 @@ class _Limits:
         positive = np.where(counts, self._lower[active], -self._upper[active]) * unit
         negative = -(self._upper[active] * unit)[counts]
         moves = slopes * unit
-        nearest = moves[above.argmin()]
-        height = max(float(np.abs(nearest + np.where(here < 0, self._upper[active] * unit, positive)).max()), 1e-300)
+        sides = np.where(here < 0, self._upper[active] * unit, positive)
+        height = max(float(np.abs(moves[above.argmin()] + sides).max()), 1e-300)
         matrix = np.hstack([np.full((len(above), 1), height), -moves, moves[:, counts]])
         result = linprog(
             -np.concatenate([[height], positive, negative]) / height,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from llmsim.curves.cost import FloatArray, IntArray
 from llmsim.policies.resources import ResourceProblem
-from llmsim.policies.sifting import best_places
+from llmsim.policies.sifting import places_at
 
 # Multiples of it, less their whole part, fill the unit interval evenly from any place on.
 _GOLDEN = (5**0.5 - 1) / 2
@@ -35,41 +35,42 @@ def dealt(
     share /= share.sum()
     turn = np.arange(groups) * _GOLDEN % 1.0
     follows = np.minimum(np.searchsorted(np.cumsum(share), turn, side="right"), len(parts) - 1)
-    first, _ = best_places(problem, parts[0][0])
+    first = places_at(problem, parts[0][0])
     places = first.copy()
     differs = np.zeros(groups, dtype=bool)
     for number, (at, _) in enumerate(parts[1:], start=1):
-        plan, _ = best_places(problem, at)
+        plan = places_at(problem, at)
         places[follows == number] = plan[follows == number]
         differs |= plan != first
     last = np.flatnonzero(differs)
     last = last[:: max(int(len(last) / (_LAST * groups**0.5)), 1)]
-    if len(last):
+    if len(last) and prices.any():
         part = problem.rows(last, problem.bounds)
-        plans = np.array([best_places(part, at)[0] for at, _ in parts])
-        places[last] = _balanced(problem, prices, places, last, plans, share)
+        plans = np.array([places_at(part, at) for at, _ in parts])
+        taken = np.array([part.taken(plan, prices) for plan in plans])
+        others = problem.missed(places, prices) - part.taken(places[last], prices).sum(axis=0)
+        places[last] = plans[_balanced(others, taken, share), np.arange(len(last))]
     return places
 
 
-def _balanced(
-    problem: ResourceProblem,
-    prices: FloatArray,
-    places: NDArray[np.int16],
-    last: IntArray,
-    plans: NDArray[np.int16],
-    share: FloatArray,
-) -> NDArray[np.int16]:
-    """Places of the last groups, shape (l,), each from one of its plans, shape (p, l), at the priced bounds."""
-    missed = problem.missed(places, prices)
-    now = problem.taken(places[last], last, prices)
-    taken = np.array([problem.taken(plan, last, prices) for plan in plans])
-    mean = np.einsum("p,plr->lr", share, taken)
-    error = missed + (mean - now).sum(axis=0)
+def _balanced(others: FloatArray, taken: FloatArray, share: FloatArray) -> IntArray:
+    """The plan that each of the last groups follows, shape (l,), so that no bound is missed by much.
+
+    Args:
+        others: by how much all other groups exceed each of b bounds, shape (b,).
+        taken: what each group takes of them by each of p plans, shape (p, l, b).
+        share: of the queries, for each plan, shape (p,).
+    """
+    used = np.count_nonzero(taken, axis=(0, 1))
+    unit = np.abs(taken).sum(axis=(0, 1)) / np.maximum(used, 1)  # a query of mean size
+    unit = np.where(unit > 0, unit, np.inf)  # what none of them takes they cannot mend
+    taken = taken / unit
+    mean = np.einsum("p,plb->lb", share, taken)
+    error = others / unit + mean.sum(axis=0)
     change = np.ascontiguousarray((taken - mean).transpose(1, 0, 2))
-    chosen = np.zeros(len(last), dtype=np.int64)
+    chosen = np.zeros(len(mean), dtype=np.int64)
     for group in np.argsort(-np.abs(taken).sum(axis=(0, 2)), kind="stable").tolist():
         trials = error + change[group]
-        plan = int(np.einsum("pr,pr->p", trials, trials).argmin())
-        chosen[group], error = plan, trials[plan]
-    balanced: NDArray[np.int16] = plans[chosen, np.arange(len(last))]
-    return balanced
+        chosen[group] = np.einsum("pb,pb->p", trials, trials).argmin()
+        error = trials[chosen[group]]
+    return chosen
