@@ -132,6 +132,7 @@ class _Limits:
             for row in range(len(resource.capacity))
         ]
         spread = float(np.where(problem.eligible, problem.cost, np.nan).std(where=problem.eligible))
+        spread = spread or 1.0  # equal costs everywhere: any scale will do, but none is no box
         self.scale = spread / np.concatenate([np.ones(self._size), np.maximum(usage, 1e-300)])
 
     def dual(self, tangent: _Tangent, prices: FloatArray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,16 @@ def test_plans_together_keep_the_bounds_where_no_single_one_does(seed, apart):
     flow = solved.table(problem.count)
     assert ((flow * problem.resources[0].usage).sum(axis=0) <= problem.resources[0].capacity + 1e-6).all()
     assert sifting.cost_of(problem, solved) - problem.dual_value(solved.prices) <= 1e-6 * size
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_costs_that_are_zero_everywhere_leave_the_bounds_to_be_kept():
+    problem = proportional(0)
+    problem = replace(problem, cost=0 * problem.cost)
+    found = cutting.search(problem)
+    solved = sifting.sift(problem, sifting.Guess(found.prices, found.places(problem)))
+    used = (solved.table(problem.count) * problem.resources[0].usage).sum(axis=0)
+    assert (used <= problem.resources[0].capacity * (1 + 1e-9)).all()
 
 
 def fleet(**changes):
