@@ -19,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsim.curves.cost import FloatArray
+from llmsim.policies.dealing import dealt
 from llmsim.policies.resources import ResourceProblem
-from llmsim.policies.sifting import DIRECT, SAMPLE, best_places, sample_prices
+from llmsim.policies.sifting import DIRECT, SAMPLE, places_at, sample_prices
 
-# Passes over the queries at most, and the gain in the dual, relative to it, that ends them sooner.
-_PASSES, _SMALL = 80, 1e-9
+# Passes over the queries at most, in all or for each price, and the gain in the dual, relative to it, that
+# ends them sooner.
+_PASSES, _PASSES_EACH, _SMALL = 80, 15, 1e-9
 # The box: at first this part of the prices' scale; its factors after a poor and after a good step.
 _BOX, _SHRINK, _WIDEN = 0.1, 0.5, 1.5
 # Widths, in the last box's, of the box in which plans are looked for that together keep the bounds, and by
 # what part of the dual value they may cost more.
 _WIDER, _DEARER = (1e4, 1e3, 1e2, 1e1, 1.0), 1e-6
-# Multiples of it, less their whole part, fill the unit interval evenly from any place on.
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,8 @@ class Found:
     parts: tuple[tuple[FloatArray, float], ...]
 
     def places(self, problem: ResourceProblem) -> NDArray[np.int16]:
-        """A deployment for each group, shape (g,): each follows one of the plans, in turns by their parts."""
-        turn = np.arange(len(problem.count)) * _GOLDEN % 1.0
-        places = np.zeros(len(turn), dtype=np.int16)
-        ends = np.cumsum([part for _, part in self.parts])
-        follows = np.minimum(np.searchsorted(ends, turn * ends[-1], side="right"), len(ends) - 1)
-        for number, (prices, _) in enumerate(self.parts):
-            plan, _ = best_places(problem, prices)
-            places[follows == number] = plan[follows == number]
-        return places
+        """A deployment for each group, shape (g,): each follows one of the plans, by their parts."""
+        return dealt(problem, self.prices, self.parts)
 
 
 def search(problem: ResourceProblem) -> Found:
@@ -81,7 +74,7 @@ def refine(problem: ResourceProblem, start: FloatArray) -> Found:
     tangents = [_tangent(problem, center)]
     value = limits.dual(tangents[0], center)
     box, highest = _BOX, problem.highest_cost()
-    for _ in range(_PASSES):
+    for _ in range(max(_PASSES, _PASSES_EACH * int(limits.used.sum()))):
         if value > highest:  # no plan keeps the bounds, and the dual has no end
             break
         trial, hoped, _ = limits.highest(tangents, center, box * np.maximum(np.abs(center), scale))
@@ -107,7 +100,7 @@ def _mixture(
     sides = box * np.maximum(np.abs(center), limits.scale)
     for wider in _WIDER:
         _, hoped, parts = limits.highest(tangents, center, wider * sides)
-        if 0 <= hoped - value <= _DEARER * abs(value):
+        if abs(hoped - value) <= _DEARER * abs(value):  # rounding may leave it below
             return tuple(
                 (item.prices, part) for item, part in zip(tangents, parts.tolist(), strict=True) if part > 0
             )
@@ -115,11 +108,8 @@ def _mixture(
 
 
 def _tangent(problem: ResourceProblem, prices: FloatArray) -> _Tangent:
-    places, _ = best_places(problem, prices)
-    size = problem.cost.shape[1]
-    cost = sum(
-        float(np.sum(np.where(places == j, problem.cost[:, j], 0.0) * problem.count)) for j in range(size)
-    )
+    places, size = places_at(problem, prices), problem.cost.shape[1]
+    cost = float(np.sum(problem.cost[np.arange(len(places)), places] * problem.count))
     load = np.bincount(places, weights=problem.count, minlength=size)
     used = [resource.used(places, problem.count) for resource in problem.resources]
     return _Tangent(prices, cost, np.concatenate([-load, *used]))
@@ -142,6 +132,7 @@ class _Limits:
             for row in range(len(resource.capacity))
         ]
         spread = float(np.where(problem.eligible, problem.cost, np.nan).std(where=problem.eligible))
+        spread = spread or 1.0  # equal costs everywhere: any scale will do, but none is no box
         self.scale = spread / np.concatenate([np.ones(self._size), np.maximum(usage, 1e-300)])
 
     def dual(self, tangent: _Tangent, prices: FloatArray) -> float:
@@ -162,25 +153,30 @@ class _Limits:
 
         active = np.flatnonzero(self.used)
         counts = active < self._size
-        # Variables: the dual of the queries, each price's positive part, and counts' negative parts.
         slopes = np.array([item.slope[active] for item in tangents])
-        costs = np.array([item.cost for item in tangents])
-        positive = np.where(counts, self._lower[active], -self._upper[active])
-        negative = -self._upper[active[counts]]
-        low, high = center[active] - box[active], center[active] + box[active]
-        unit = box[active]  # prices differ by magnitudes; in boxes they do not
-        height = max(float(np.abs(costs).max()), 1e-300)
-        matrix = np.hstack([np.full((len(costs), 1), height), -slopes * unit, (slopes * unit)[:, counts]])
+        above = np.array([item.cost for item in tangents]) + slopes @ center[active]
+        queries = float(above.min())
+        # Variables: what the dual of the queries gains on the center, and how much each price's positive part
+        # and counts' negative parts grow. The solver's tolerance is absolute: all is in units of the box.
+        here, unit = center[active], box[active]
+        plus, minus = np.maximum(here, 0), np.maximum(-here, 0)[counts]
+        low, high = here - unit, here + unit
+        positive = np.where(counts, self._lower[active], -self._upper[active]) * unit
+        negative = -(self._upper[active] * unit)[counts]
+        moves = slopes * unit
+        sides = np.where(here < 0, self._upper[active] * unit, positive)
+        height = max(float(np.abs(moves[above.argmin()] + sides).max()), 1e-300)
+        matrix = np.hstack([np.full((len(above), 1), height), -moves, moves[:, counts]])
         result = linprog(
-            -np.concatenate([[height], positive * unit, negative * unit[counts]]) / height,
+            -np.concatenate([[height], positive, negative]) / height,
             A_ub=matrix / height,
-            b_ub=costs / height,
+            b_ub=(above - queries) / height,
             bounds=[
                 (None, None),
-                *zip(np.maximum(low, 0) / unit, np.maximum(high, 0) / unit, strict=True),
+                *zip((np.maximum(low, 0) - plus) / unit, (np.maximum(high, 0) - plus) / unit, strict=True),
                 *zip(
-                    np.maximum(-high, 0)[counts] / unit[counts],
-                    np.maximum(-low, 0)[counts] / unit[counts],
+                    (np.maximum(-high, 0)[counts] - minus) / unit[counts],
+                    (np.maximum(-low, 0)[counts] - minus) / unit[counts],
                     strict=True,
                 ),
             ],
@@ -189,6 +185,7 @@ class _Limits:
         if result.status != 0:  # no better prices than these can be told from here
             return center, -np.inf, np.zeros(0)
         prices = np.zeros(len(center))
-        prices[active] = result.x[1 : 1 + len(active)] * unit
-        prices[active[counts]] -= result.x[1 + len(active) :] * unit[counts]
-        return prices, -result.fun * height, -result.ineqlin.marginals
+        prices[active] = plus + result.x[1 : 1 + len(active)] * unit
+        prices[active[counts]] -= minus + result.x[1 + len(active) :] * unit[counts]
+        hoped = queries + self._value(center) - result.fun * height
+        return prices, hoped, -result.ineqlin.marginals

@@ -54,10 +54,8 @@ class Resource:
 
     def used(self, places: NDArray[np.int16], count: IntArray) -> FloatArray:
         """What is used of each row when each group is at one place."""
-        total = np.zeros(len(self.capacity))
-        for column, row in enumerate(self.row_of.tolist()):
-            total[row] += np.sum(np.where(places == column, self.usage[:, column], 0.0) * count)
-        return total
+        each = self.usage[np.arange(len(places)), places] * count
+        return np.bincount(self.row_of[places], weights=each, minlength=len(self.capacity)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -111,6 +109,28 @@ class ResourceProblem:
             if mean > 0:
                 missed += float(np.sum(np.where(priced, np.abs(excess), np.maximum(excess, 0)))) / mean
         return missed
+
+    def missed(self, best: NDArray[np.int16], prices: FloatArray) -> FloatArray:
+        """By how much each bound that has a price is exceeded, below 0 where there is room; shape (priced,).
+
+        Bounds are in the order of their prices.
+        """
+        size = self.cost.shape[1]
+        load = np.bincount(best, weights=self.count, minlength=size).astype(np.float64)
+        over = [load - np.where(prices[:size] > 0, self.bounds.lower, self.bounds.upper)]
+        over += [resource.used(best, self.count) - resource.capacity for resource in self.resources]
+        missed: FloatArray = np.concatenate(over)[prices != 0]
+        return missed
+
+    def taken(self, best: NDArray[np.int16], prices: FloatArray) -> FloatArray:
+        """What each group takes of the bounds that `missed` tells of, shape (g, priced)."""
+        every, size = np.arange(len(best)), self.cost.shape[1]
+        taken = [np.where(best == column, self.count, 0.0) for column in range(size)]
+        for resource in self.resources:
+            used, row = resource.usage[every, best] * self.count, resource.row_of[best]
+            taken += [np.where(row == number, used, 0.0) for number in range(len(resource.capacity))]
+        table: FloatArray = np.array(taken)[prices != 0].T
+        return table
 
     def solve(self, best: NDArray[np.int16], rows: IntArray, near: FloatArray) -> Solution | None:
         """The relaxation with every group but `rows` at its best place, or None where there is none."""

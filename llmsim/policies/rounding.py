@@ -25,7 +25,7 @@ _NEAR, _ENOUGH = (12, 48, 192, 768, 3072), 192
 # CP-SAT's units of deterministic time; about seconds. Wall-clock limits would make results vary.
 _EFFORT, _EFFORT_EXACT = 0.5, 60.0
 # CP-SAT may stop when it is proved within this part of the sum of the costs' sizes.
-_GOOD_ENOUGH = 1e-6
+_GOOD_ENOUGH = 3e-7
 # More queries are placed anew while the plan is not proved within this part.
 _TRY_MORE = 5e-6
 # Sums of whole coefficients stay below this.

@@ -162,8 +162,19 @@ def cost_of(problem: Problem, solution: Solution) -> float:
     )
 
 
+def places_at(problem: Problem, prices: FloatArray) -> NDArray[np.int16]:
+    """The deployment of least reduced cost for each group, the first of equal ones, shape (g,)."""
+    least = np.full(len(problem.count), np.inf)
+    places = np.zeros(len(problem.count), dtype=np.int16)
+    for column in range(problem.eligible.shape[1]):
+        value = _where_eligible(problem, prices, column)
+        np.copyto(places, column, where=value < least)
+        np.minimum(least, value, out=least)
+    return places
+
+
 def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int16], FloatArray]:
-    """The deployment of least reduced cost for each group, and by how much the next one is worse.
+    """The places of `places_at`, and by how much the next one is worse.
 
     Returns:
         Both of shape (g,); the second is infinite where only one deployment is eligible.
@@ -176,7 +187,7 @@ def best_places(problem: Problem, prices: FloatArray) -> tuple[NDArray[np.int16]
         value = _where_eligible(problem, prices, column)
         better = value < best
         np.minimum(second, np.where(better, best, value), out=second)
-        place[better] = column
+        np.copyto(place, column, where=better)
         np.minimum(best, value, out=best)
     return place, second - best
 
