@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from llmsim.api import Cell, InputError, NotMeasured, Reading, load_config
-from llmsim.tasks import characterize
+from llmsim.tasks import characterize, meters
 from llmsim.tasks.characterize import Characterize
 from llmsim.testing import BenchConformance
 from llmsim_openai.backend import OpenAIBackend
@@ -148,7 +148,7 @@ class Lamp:
 
 @pytest.mark.parametrize("here", [True, False])
 def test_a_campaign_of_a_server_ends_with_labelled_trials(url, tmp_path, monkeypatch, here):
-    monkeypatch.setattr(characterize, "METERS", SimpleNamespace(build=lambda node: Lamp()))
+    monkeypatch.setattr(meters, "METERS", SimpleNamespace(build=lambda node: Lamp()))
     monkeypatch.setattr(characterize, "measure_idle", lambda *_: {"sum_w": 10.0})
     monkeypatch.chdir(tmp_path)
     words = ["task=characterize", "backend=openai", "hardware=h200", "model=llama3_1_8b"]
