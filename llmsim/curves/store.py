@@ -161,6 +161,8 @@ def _dumper() -> Any:
     import yaml
 
     class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        """Repeats what is there twice: anchors read badly."""
+
         def ignore_aliases(self, data: Any) -> bool:
             return True
 

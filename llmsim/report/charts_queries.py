@@ -116,6 +116,7 @@ def over_time(figure: Figure, summary: Row, served: Served, palette: Palette) ->
     ones = np.ones_like(took)
 
     def levels(since_s: F, until_s: F, rate: F) -> list[F]:
+        """Mean of the summed rates in each bin, a row a deployment, shape (bins,)."""
         return [series.mean_level(since_s[i], until_s[i], rate[i], edges) for i in running.values()]
 
     power_w = levels(served.start_s, served.end_s, np.nan_to_num(watts))

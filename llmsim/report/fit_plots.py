@@ -94,6 +94,7 @@ def _make_room(figure: Figure, axes: NDArray[np.object_]) -> None:
     renderer = canvas.get_renderer()
 
     def room_in(ax: Axes) -> float:
+        """What the labels left of a panel take, inches."""
         labels = ax.yaxis.get_tightbbox(renderer)
         return 0.0 if labels is None else float(ax.get_window_extent().x0 - labels.x0) / figure.dpi
 

@@ -74,6 +74,7 @@ class Grid:
         from rich.text import Text
 
         def cell(text: str, width: int) -> Text:
+            """A label folded where a name may be broken, which the table itself does not know."""
             return Text("\n".join(fold(text, width, width_of)))
 
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

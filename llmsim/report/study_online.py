@@ -85,6 +85,7 @@ def _feedback(right: Sequence[Record], names: Sequence[str]) -> str:
     """What accumulating costs does, once they are on one scale."""
 
     def mixed(policy: str) -> int:
+        """Rows of a policy in which no deployment has nearly all queries."""
         rows = [r for r in right if r["policy"] == policy]
         return sum(1 for r in rows if max(r[f"queries {name}"] for name in names) < MOSTLY * _total(r, names))
 

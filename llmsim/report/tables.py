@@ -75,9 +75,11 @@ def instances_table(run: Run, horizon_s: float) -> pa.Table:
     idle_j = instances.idle_energy_j(horizon_s)
 
     def named(values: list[str]) -> pa.Array:
+        """A name for each instance, of those of the deployments."""
         return texts([values[index] for index in instances.deployment.tolist()]).dictionary_encode()
 
     def known(values: Any) -> pa.Array:
+        """Figures, null where there are none."""
         return array(values, missing=np.isnan(values))
 
     deployments = run.prices.deployments
@@ -119,6 +121,7 @@ def series_table(filled: Stretches, ledger: Ledger, interval_s: float, horizon_s
     found = [series(filled, ledger, interval_s, horizon_s, index) for index in range(len(ledger.deployments))]
 
     def column(name: str) -> Any:
+        """The intervals of all deployments, one deployment after the other."""
         return np.concatenate([getattr(one, name) for one in found])
 
     power_w = column("power_w")

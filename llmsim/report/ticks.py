@@ -100,6 +100,7 @@ def _room(axis: Axis, least: float, most: float, size: float) -> Callable[[Seque
     length = (box.height if upright else box.width) * 72.0 / axis.axes.figure.dpi
 
     def have_room(ticks: Sequence[float]) -> bool:
+        """Whether no two labels come nearer than the gap."""
         if len(ticks) < 2 or not high > low:
             return True
         at = [(float(x) - low) / (high - low) * length for x in transform.transform(list(ticks))]

@@ -196,6 +196,7 @@ def both(
     seen: dict[str, list[Witness]] = {}
 
     def watch(label: str, measured: Sequence[Engine]) -> Sequence[Engine]:
+        """Let each engine be seen at work, by policy."""
         seen[label] = [Witness(engine) for engine in measured]
         return seen[label]
 

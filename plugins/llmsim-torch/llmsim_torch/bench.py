@@ -147,6 +147,7 @@ class TorchBench:
         lengths = self.resident.lengths
 
         def run() -> None:
+            """All steps from the same contexts: a repeat must not attend to what the last one wrote."""
             lengths.fill_(cell.tau_in)
             for _ in range(cell.tau_out - 1):
                 step()
@@ -159,6 +160,7 @@ class TorchBench:
         prompt = self._prompts(cell)[0].to(self.resident.device)
 
         def run() -> None:
+            """A whole answer."""
             recompute.begin(prompt)
             recompute.generate(cell.tau_in, cell.tau_out)
 
