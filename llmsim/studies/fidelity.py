@@ -25,7 +25,7 @@ FIGURES = (
         for of in ("mean", *(f"p{rank}" for rank in PERCENTILES))
     ),
 )
-NOT_MEASURED = "nothing measured what serving took"
+NOT_MEASURED = "not all joules of what was served were measured"
 NOT_PREDICTED = "no energy was measured for the curve of some deployment"
 NOT_SENT = "no query was sent there"
 ONE_TOKEN = "no answer has more than one token"

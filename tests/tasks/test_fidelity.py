@@ -190,7 +190,7 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     found.save(tmp_path)
     row = found.summary["rows"]["round_robin"]
     assert (row["measured"]["energy_active_j"], row["parts"]["energy_active_j"]) == (None, None)
-    assert row["absent"]["measured.energy_active_j"] == "nothing measured what serving took"
+    assert row["absent"]["measured.energy_active_j"] == "not all joules of what was served were measured"
     assert row["gap_pct"]["makespan_s"] < 0
     assert np.isnan(found.objective)
     assert found.summary["ranking"]["alike"] is None
@@ -199,7 +199,7 @@ def test_without_joules_times_are_compared_and_energy_is_absent_with_a_reason(ca
     assert "the gap of round_robin with seed 0 is not known" in (tmp_path / "report.html").read_text()
     screen = StringIO()
     found.show(Console(file=screen, width=400))
-    for text in ("measured.energy_active_j of round_robin: nothing measured", *found.summary["notes"]):
+    for text in ("measured.energy_active_j of round_robin: not all joules", *found.summary["notes"]):
         assert text in screen.getvalue()
 
 

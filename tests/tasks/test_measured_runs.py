@@ -77,7 +77,7 @@ def test_an_estimate_is_called_one_and_no_joules_are_absent(config, monkeypatch)
     monkeypatch.setattr(measuring, "open_meters", lambda *_: ([], ["Energy is absent: no meter."]))
     summary = evaluate(config("static")).summary
     assert (summary["energy_method"], summary["energy_active_j"]) == ("measured", None)
-    assert summary["absent"]["energy_active_j"] == "nothing measured what serving took"
+    assert summary["absent"]["energy_active_j"] == "not all joules of what was served were measured"
     assert "Energy is absent: no meter." in summary["warnings"]
 
 

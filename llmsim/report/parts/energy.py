@@ -136,7 +136,7 @@ def _reasons(item: Deployment, unmeasured: bool, as_priced: bool) -> dict[str, s
     if unmeasured:
         reasons |= dict.fromkeys(("energy_active_j", "energy_mape_pct"), "no measurement of its energy")
     if not as_priced:
-        reasons["energy_active_j"] = "nothing measured what serving took"
+        reasons["energy_active_j"] = "not all joules of what was served were measured"
     if item.idle_power_w is None:
         reasons["energy_idle_j"] = (
             f"no source states the idle power of {name}; set hardware.{name}.idle_power_w"
