@@ -76,6 +76,9 @@ class Headroom:
     - on all of it, and at full clocks as long as any joules are left: 2.0 and 1.1, 1.4 and 0.9; checks 1.2
       and 1.3, 2.9 and 0.9; on all of it, and `1 - exp(-s/a)` for `s/(s + a)`: 1.3 and 1.0, 0.8 and 0.8.
 
+    On a second H200, measured after the form was chosen and with a cell of 120 tokens too: left out 2.0 and
+    1.2, 1.9 and 1.3; by the mean of what the first one's models told 2.0 and 1.2, 1.5 and 1.3.
+
     Of how far the limit holds a pass down, by what it draws on end, those generations tell nothing: their
     passes draw 0.98 of it or more, and every ramp up to 0.97 gives the same fit. Others do (percent, seconds
     of the pass): Llama-2 7B's of up to 60 tokens in continuous runs, mean; and, with a headroom lent, Qwen2.5

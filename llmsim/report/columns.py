@@ -80,6 +80,7 @@ class Columns:
         spare = self.room - self._taken(widths.values())
 
         def lines(place: int, width: int) -> int:
+            """Of a heading in a column of some width."""
             return len(fold(self.headings[place], width, self.width))
 
         while True:

@@ -53,8 +53,8 @@ class Attending:
 
     And the fewest parts of a cache, where they are long enough: undivided, the longest context of a batch
     holds up the others. On one H200, steps of Llama-2 7B whose contexts are as a server's took up to 5.8 %
-    longer than steps of contexts all alike and of the same mean; with four parts up to 1.2 %, and no step of
-    4 to 32 queries 1 % longer than with the best number.
+    longer than steps of contexts all alike and of the same mean; with four parts up to 1.3 %, and no step
+    that was timed with four took 1 % longer than with the best number (`campaigns/sizes.py`).
     """
 
     block: int = 64
